@@ -1,0 +1,1 @@
+"""Who is asked before anything leaves or disappears, and how a change is taken back."""

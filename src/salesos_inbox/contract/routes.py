@@ -1,0 +1,183 @@
+"""The 22 operations of the inbox and the three of the session, each once.
+
+Paths stand below the base address (`https://api.salesos.org/v1`). Every path and method is
+documented; what a body holds is marked on its model.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from salesos_inbox.contract import models
+from salesos_inbox.contract.models import Mark
+
+
+class Scope(StrEnum):
+    """What an API key must be allowed to do; `admin` covers all of them."""
+
+    READ = "read"
+    WRITE = "write"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True)
+class Route:
+    """One operation: how it is called, what it takes and what it answers.
+
+    `number` is its line in the reference (0 for the session's own). `request` is the body of a
+    write, or the query of a GET. `answer` is one item where `is_list`; None means an empty 204.
+    """
+
+    number: int
+    method: str
+    path: str
+    purpose: str
+    answer: type[models.Answer] | None
+    request: type[models.Request] | None = None
+    is_list: bool = False
+    scope: Scope = Scope.READ
+    mark: Mark = Mark.DOCUMENTED
+
+    def url(self, **ids: str) -> str:
+        """Return the path with `ids` in their places, each quoted as one path segment."""
+        from urllib.parse import quote
+
+        return self.path.format(**{name: quote(value, safe="") for name, value in ids.items()})
+
+
+_INBOX = "/email-inbox"
+_THREAD = f"{_INBOX}/threads/{{thread_id}}"
+
+LIST_FOLDERS = Route(1, "GET", f"{_INBOX}/folders", "folders with unread counts", models.Folder, is_list=True)
+LIST_THREADS = Route(
+    2, "GET", f"{_INBOX}/threads", "list threads", models.ThreadSummary, models.ListThreads, is_list=True
+)
+GET_THREAD = Route(3, "GET", _THREAD, "a thread with all messages", models.Thread)
+SEND_EMAIL = Route(
+    4, "POST", f"{_INBOX}/send", "send or schedule an email", models.SendReceipt, models.SendEmail, scope=Scope.WRITE
+)
+SAVE_DRAFT = Route(
+    5, "POST", f"{_INBOX}/drafts", "save or update a draft", models.Draft, models.SaveDraft, scope=Scope.WRITE
+)
+SET_READ = Route(
+    6, "PATCH", f"{_THREAD}/read", "mark read or unread", models.ThreadSummary, models.SetRead, scope=Scope.WRITE
+)
+SET_STAR = Route(
+    7, "PATCH", f"{_THREAD}/star", "star or unstar", models.ThreadSummary, models.SetStar, scope=Scope.WRITE
+)
+ARCHIVE_THREAD = Route(8, "POST", f"{_THREAD}/archive", "archive", models.ThreadSummary, scope=Scope.WRITE)
+BULK_THREADS = Route(
+    9,
+    "POST",
+    f"{_INBOX}/threads/bulk",
+    "one action on many threads",
+    models.BulkResult,
+    models.BulkThreads,
+    scope=Scope.WRITE,
+)
+LINK_CRM_RECORD = Route(
+    10,
+    "POST",
+    f"{_THREAD}/crm-links",
+    "link to a CRM record",
+    models.CrmLink,
+    models.LinkCrmRecord,
+    scope=Scope.WRITE,
+)
+UNLINK_CRM_RECORD = Route(
+    11,
+    "DELETE",
+    f"{_THREAD}/crm-links/{{entity_type}}/{{entity_id}}",
+    "unlink from a CRM record",
+    None,
+    scope=Scope.DELETE,
+)
+GET_STATS = Route(12, "GET", f"{_INBOX}/stats", "inbox statistics", models.InboxStats)
+SEARCH_THREADS = Route(
+    13, "GET", f"{_INBOX}/search", "search", models.ThreadSummary, models.SearchThreads, is_list=True
+)
+SET_READ_BATCH = Route(
+    14,
+    "PATCH",
+    f"{_INBOX}/threads/read",
+    "mark threads read or unread",
+    models.BulkResult,
+    models.SetReadBatch,
+    scope=Scope.WRITE,
+)
+SET_STAR_BATCH = Route(
+    15,
+    "PATCH",
+    f"{_INBOX}/threads/star",
+    "star or unstar threads",
+    models.BulkResult,
+    models.SetStarBatch,
+    scope=Scope.WRITE,
+)
+ARCHIVE_BATCH = Route(
+    16,
+    "PATCH",
+    f"{_INBOX}/threads/archive",
+    "archive threads",
+    models.BulkResult,
+    models.ThreadIds,
+    scope=Scope.WRITE,
+)
+MOVE_BATCH = Route(
+    17,
+    "PATCH",
+    f"{_INBOX}/threads/move",
+    "move threads to a folder",
+    models.BulkResult,
+    models.MoveThreads,
+    scope=Scope.WRITE,
+)
+DELETE_BATCH = Route(
+    18,
+    "POST",
+    f"{_INBOX}/threads/delete",
+    "move threads to the trash",
+    models.BulkResult,
+    models.ThreadIds,
+    scope=Scope.DELETE,
+)
+LIST_SCHEDULED = Route(
+    19,
+    "GET",
+    f"{_INBOX}/scheduled",
+    "scheduled emails",
+    models.ScheduledEmail,
+    models.ListScheduled,
+    is_list=True,
+)
+CANCEL_SCHEDULED = Route(
+    20, "DELETE", f"{_INBOX}/scheduled/{{scheduled_id}}", "cancel a scheduled email", None, scope=Scope.DELETE
+)
+SET_FOLLOW_UP = Route(
+    21,
+    "POST",
+    f"{_THREAD}/follow-up",
+    "set a follow-up reminder",
+    models.FollowUp,
+    models.SetFollowUp,
+    scope=Scope.WRITE,
+)
+REMOVE_FOLLOW_UP = Route(22, "DELETE", f"{_THREAD}/follow-up", "remove a follow-up reminder", None, scope=Scope.DELETE)
+
+GET_ME = Route(0, "GET", "/auth/me", "the user behind the token", models.User, mark=Mark.SIBLING)
+GET_CSRF_TOKEN = Route(
+    0, "GET", "/auth/csrf-token", "the token that writes of a session carry", models.CsrfToken, mark=Mark.SIBLING
+)
+REFRESH_TOKEN = Route(
+    0,
+    "POST",
+    "/auth/refresh",
+    "a new bearer token for the current one",
+    models.RefreshedToken,
+    scope=Scope.WRITE,
+    mark=Mark.SIBLING,
+)
+
+ROUTES: tuple[Route, ...] = tuple(
+    sorted((value for value in list(globals().values()) if isinstance(value, Route)), key=lambda route: route.number)
+)
+"""Every route, the session's first, then the 22 in the reference's order."""
