@@ -285,6 +285,7 @@ class ListThreads(Request):
     end_date: datetime | None = None
     page: Annotated[int | None, Mark.DOCUMENTED] = None
     limit: Annotated[int | None, Mark.DOCUMENTED] = None
+    cursor: Annotated[str | None, Mark.SIBLING] = None
     sort_by: Annotated[str | None, Mark.DOCUMENTED] = None
     sort_order: Annotated[Literal["asc", "desc"] | None, Mark.DOCUMENTED] = None
 
@@ -298,6 +299,7 @@ class SearchThreads(Request):
     end_date: datetime | None = None
     page: int | None = None
     limit: int | None = None
+    cursor: Annotated[str | None, Mark.SIBLING] = None
 
 
 class ListScheduled(Request):
@@ -305,6 +307,7 @@ class ListScheduled(Request):
 
     page: int | None = None
     limit: int | None = None
+    cursor: Annotated[str | None, Mark.SIBLING] = None
 
 
 class OutgoingEmail(Request):

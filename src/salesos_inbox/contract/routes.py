@@ -23,8 +23,9 @@ class Scope(StrEnum):
 class Route:
     """One operation: how it is called, what it takes and what it answers.
 
-    `number` is its line in the reference (0 for the session's own). `request` is the body of a
-    write, or the query of a GET. `answer` is one item where `is_list`; None means an empty 204.
+    `purpose` completes the sentence "the request to ..."; `number` is its line in the reference (0 for
+    the session's own). `request` is the body of a write, or the query of a GET. `answer` is one item
+    where `is_list`; None means an empty 204.
     """
 
     number: int
@@ -47,29 +48,33 @@ class Route:
 _INBOX = "/email-inbox"
 _THREAD = f"{_INBOX}/threads/{{thread_id}}"
 
-LIST_FOLDERS = Route(1, "GET", f"{_INBOX}/folders", "folders with unread counts", models.Folder, is_list=True)
+LIST_FOLDERS = Route(1, "GET", f"{_INBOX}/folders", "list the folders", models.Folder, is_list=True)
 LIST_THREADS = Route(
-    2, "GET", f"{_INBOX}/threads", "list threads", models.ThreadSummary, models.ListThreads, is_list=True
+    2, "GET", f"{_INBOX}/threads", "list the threads", models.ThreadSummary, models.ListThreads, is_list=True
 )
-GET_THREAD = Route(3, "GET", _THREAD, "a thread with all messages", models.Thread)
+GET_THREAD = Route(3, "GET", _THREAD, "read the thread", models.Thread)
 SEND_EMAIL = Route(
-    4, "POST", f"{_INBOX}/send", "send or schedule an email", models.SendReceipt, models.SendEmail, scope=Scope.WRITE
+    4, "POST", f"{_INBOX}/send", "send or schedule the email", models.SendReceipt, models.SendEmail, scope=Scope.WRITE
 )
-SAVE_DRAFT = Route(
-    5, "POST", f"{_INBOX}/drafts", "save or update a draft", models.Draft, models.SaveDraft, scope=Scope.WRITE
-)
+SAVE_DRAFT = Route(5, "POST", f"{_INBOX}/drafts", "save the draft", models.Draft, models.SaveDraft, scope=Scope.WRITE)
 SET_READ = Route(
-    6, "PATCH", f"{_THREAD}/read", "mark read or unread", models.ThreadSummary, models.SetRead, scope=Scope.WRITE
+    6,
+    "PATCH",
+    f"{_THREAD}/read",
+    "mark the thread read or unread",
+    models.ThreadSummary,
+    models.SetRead,
+    scope=Scope.WRITE,
 )
 SET_STAR = Route(
-    7, "PATCH", f"{_THREAD}/star", "star or unstar", models.ThreadSummary, models.SetStar, scope=Scope.WRITE
+    7, "PATCH", f"{_THREAD}/star", "star or unstar the thread", models.ThreadSummary, models.SetStar, scope=Scope.WRITE
 )
-ARCHIVE_THREAD = Route(8, "POST", f"{_THREAD}/archive", "archive", models.ThreadSummary, scope=Scope.WRITE)
+ARCHIVE_THREAD = Route(8, "POST", f"{_THREAD}/archive", "archive the thread", models.ThreadSummary, scope=Scope.WRITE)
 BULK_THREADS = Route(
     9,
     "POST",
     f"{_INBOX}/threads/bulk",
-    "one action on many threads",
+    "change the threads",
     models.BulkResult,
     models.BulkThreads,
     scope=Scope.WRITE,
@@ -78,7 +83,7 @@ LINK_CRM_RECORD = Route(
     10,
     "POST",
     f"{_THREAD}/crm-links",
-    "link to a CRM record",
+    "link the CRM record",
     models.CrmLink,
     models.LinkCrmRecord,
     scope=Scope.WRITE,
@@ -87,19 +92,19 @@ UNLINK_CRM_RECORD = Route(
     11,
     "DELETE",
     f"{_THREAD}/crm-links/{{entity_type}}/{{entity_id}}",
-    "unlink from a CRM record",
+    "unlink the CRM record",
     None,
     scope=Scope.DELETE,
 )
-GET_STATS = Route(12, "GET", f"{_INBOX}/stats", "inbox statistics", models.InboxStats)
+GET_STATS = Route(12, "GET", f"{_INBOX}/stats", "read the statistics", models.InboxStats)
 SEARCH_THREADS = Route(
-    13, "GET", f"{_INBOX}/search", "search", models.ThreadSummary, models.SearchThreads, is_list=True
+    13, "GET", f"{_INBOX}/search", "search the threads", models.ThreadSummary, models.SearchThreads, is_list=True
 )
 SET_READ_BATCH = Route(
     14,
     "PATCH",
     f"{_INBOX}/threads/read",
-    "mark threads read or unread",
+    "mark the threads read or unread",
     models.BulkResult,
     models.SetReadBatch,
     scope=Scope.WRITE,
@@ -108,7 +113,7 @@ SET_STAR_BATCH = Route(
     15,
     "PATCH",
     f"{_INBOX}/threads/star",
-    "star or unstar threads",
+    "star or unstar the threads",
     models.BulkResult,
     models.SetStarBatch,
     scope=Scope.WRITE,
@@ -117,7 +122,7 @@ ARCHIVE_BATCH = Route(
     16,
     "PATCH",
     f"{_INBOX}/threads/archive",
-    "archive threads",
+    "archive the threads",
     models.BulkResult,
     models.ThreadIds,
     scope=Scope.WRITE,
@@ -126,7 +131,7 @@ MOVE_BATCH = Route(
     17,
     "PATCH",
     f"{_INBOX}/threads/move",
-    "move threads to a folder",
+    "move the threads",
     models.BulkResult,
     models.MoveThreads,
     scope=Scope.WRITE,
@@ -135,7 +140,7 @@ DELETE_BATCH = Route(
     18,
     "POST",
     f"{_INBOX}/threads/delete",
-    "move threads to the trash",
+    "move the threads to the trash",
     models.BulkResult,
     models.ThreadIds,
     scope=Scope.DELETE,
@@ -144,34 +149,32 @@ LIST_SCHEDULED = Route(
     19,
     "GET",
     f"{_INBOX}/scheduled",
-    "scheduled emails",
+    "list the scheduled emails",
     models.ScheduledEmail,
     models.ListScheduled,
     is_list=True,
 )
 CANCEL_SCHEDULED = Route(
-    20, "DELETE", f"{_INBOX}/scheduled/{{scheduled_id}}", "cancel a scheduled email", None, scope=Scope.DELETE
+    20, "DELETE", f"{_INBOX}/scheduled/{{scheduled_id}}", "cancel the scheduled email", None, scope=Scope.DELETE
 )
 SET_FOLLOW_UP = Route(
     21,
     "POST",
     f"{_THREAD}/follow-up",
-    "set a follow-up reminder",
+    "set the follow-up",
     models.FollowUp,
     models.SetFollowUp,
     scope=Scope.WRITE,
 )
-REMOVE_FOLLOW_UP = Route(22, "DELETE", f"{_THREAD}/follow-up", "remove a follow-up reminder", None, scope=Scope.DELETE)
+REMOVE_FOLLOW_UP = Route(22, "DELETE", f"{_THREAD}/follow-up", "remove the follow-up", None, scope=Scope.DELETE)
 
-GET_ME = Route(0, "GET", "/auth/me", "the user behind the token", models.User, mark=Mark.SIBLING)
-GET_CSRF_TOKEN = Route(
-    0, "GET", "/auth/csrf-token", "the token that writes of a session carry", models.CsrfToken, mark=Mark.SIBLING
-)
+GET_ME = Route(0, "GET", "/auth/me", "read who the user is", models.User, mark=Mark.SIBLING)
+GET_CSRF_TOKEN = Route(0, "GET", "/auth/csrf-token", "fetch a CSRF token", models.CsrfToken, mark=Mark.SIBLING)
 REFRESH_TOKEN = Route(
     0,
     "POST",
     "/auth/refresh",
-    "a new bearer token for the current one",
+    "refresh the token",
     models.RefreshedToken,
     scope=Scope.WRITE,
     mark=Mark.SIBLING,

@@ -1,1 +1,1 @@
-"""What the model can do: one typed function per tool."""
+"""What the model can do: one typed function per tool, all of them in `catalogue`."""

@@ -1,0 +1,123 @@
+"""What a person is shown before they decide, built from facts the server fetched itself. Pure.
+
+Text from mail or from the model stands indented below a heading of ours, on lines of its own, so
+that it cannot pass for one of ours; invisible and control characters are gone from it, and the
+addresses in it are made inert, so that no client turns them into links.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from salesos_inbox.mail.unicode import clean, one_line
+
+BODY_CHARACTERS = 6000
+"""How much of a message's body a card shows."""
+LISTED_THREADS = 30
+"""How many threads a card names before it counts the rest."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """A question to a person: what will happen, in full, and what the two buttons mean."""
+
+    title: str
+    lines: tuple[str, ...]
+    approve: str
+    """What approving does, in a few words."""
+    content: str = ""
+    """All that an approval covers, uncut: where it changes, the approval is void."""
+
+    @property
+    def text(self) -> str:
+        """The whole card as plain text."""
+        return "\n".join((self.title, *self.lines))
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """One address of a message, where it stands (`To`, `Cc`, `Bcc`), and what is known of it."""
+
+    kind: str
+    email: str
+    known_from: str | None
+    """Where the address comes from, such as "in this thread"; None is an address not seen there."""
+
+
+@dataclass(frozen=True)
+class ThreadLine:
+    """One thread of a plan, as a person recognizes it."""
+
+    thread_id: str
+    people: str
+    subject: str
+
+
+def message_card(
+    *,
+    recipients: Sequence[Recipient],
+    subject: str,
+    body: str,
+    in_thread: str | None,
+    when: str | None,
+) -> Card:
+    """Return the card for a message that leaves now, or at `when` (local and UTC time, in words).
+
+    `in_thread` is the subject of the thread it answers, None where it begins a new one.
+    """
+    unknown = [item for item in recipients if item.known_from is None]
+    lines: list[str] = []
+    if unknown:
+        lines += [f"! {len(unknown)} of {_count(len(recipients), 'recipient')} not seen in this thread before:"]
+        lines += [f"!     {inert(item.email)}" for item in unknown]
+        lines += [""]
+    lines += [
+        f"{item.kind}: {inert(item.email)} ({item.known_from or 'new in this conversation'})" for item in recipients
+    ]
+    lines += [f"Subject: {inert(one_line(subject, 300)) or '(none)'}"]
+    lines += [f"In reply to: {inert(one_line(in_thread, 120))}"] if in_thread is not None else ["A new conversation"]
+    lines += [f"Leaves: {when}" if when else "Leaves: at once"]
+    lines += ["Message:", *_quoted(body)]
+    if when:
+        return Card("Schedule this email?", tuple(lines), "Schedule it", content=body)
+    return Card("Send this email?", tuple(lines), "Send it", content=body)
+
+
+def threads_card(title: str, approve: str, groups: Sequence[tuple[str, Sequence[ThreadLine]]]) -> Card:
+    """Return the card for a deletion or a plan: each action with its threads, by people and subject, counted."""
+    lines: list[str] = []
+    for action, threads in groups:
+        lines.append(f"{action} ({_count(len(threads), 'thread')}):")
+        lines += [f"    {inert(item.people)}: {inert(item.subject)}" for item in threads[:LISTED_THREADS]]
+        if len(threads) > LISTED_THREADS:
+            lines.append(f"    and {len(threads) - LISTED_THREADS} more, not listed here")
+    content = "\n".join(f"{action} {line.thread_id}" for action, threads in groups for line in threads)
+    return Card(title, tuple(lines), approve, content=content)
+
+
+def facts_card(title: str, approve: str, facts: Sequence[tuple[str, str]]) -> Card:
+    """Return the card for one thing, as a list of named facts."""
+    return Card(title, tuple(f"{name}: {inert(one_line(value, 300))}" for name, value in facts), approve)
+
+
+def local_and_utc(moment: datetime, local: datetime, zone: str) -> str:
+    """Return a time as a person reads it: the local one with its zone, then UTC."""
+    return f"{local:%A %d %B %Y, %H:%M} ({zone}), {moment:%Y-%m-%d %H:%M} UTC"
+
+
+def inert(text: str) -> str:
+    """Return `text` with its web addresses in a form that no client turns into a link."""
+    return re.sub(r"(?i)\b(https?|ftp)://", lambda found: found[1].replace("t", "x", 2) + ":⁄⁄", text)
+
+
+def _quoted(body: str) -> list[str]:
+    cleaned = clean(body).text
+    shown = cleaned[:BODY_CHARACTERS]
+    lines = [f"    {inert(line)}" for line in shown.split("\n")]
+    left = len(cleaned) - len(shown)
+    return [*lines, f"(and {left} more characters, not shown here)"] if left else lines
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

@@ -1,0 +1,82 @@
+"""Every list envelope the API is known to use, read into one shape. Pure.
+
+The reference documents a bare array with `X-Total-Count`; siblings answer `items`, `data` with
+`meta`, a plural name with `count`, or a cursor.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from salesos_inbox.errors import ContractBroken
+
+_ITEMS = ("items", "data", "results", "threads", "folders", "scheduled", "emails")
+_TOTALS = ("total", "totalCount", "count")
+
+
+@dataclass(frozen=True)
+class RawPage:
+    """One page of a list: the items as they came, the total where known, and how to go on.
+
+    `next_cursor` is the service's own cursor; `has_more` is None where the service did not say.
+    """
+
+    items: list[object]
+    total: int | None = None
+    has_more: bool | None = None
+    next_cursor: str | None = None
+
+
+def read_list(payload: object, total_header: str | None) -> RawPage:
+    """Return the page that `payload` holds, in whichever envelope it came.
+
+    Raises `ContractBroken` where no list can be found in it.
+    """
+    if isinstance(payload, list):
+        return RawPage(cast("list[object]", payload), _integer(total_header))
+    if not isinstance(payload, dict):
+        raise ContractBroken("The service answered a list in a form that is not known; nothing was read from it.")
+    envelope = cast("dict[str, object]", payload)
+    inner = envelope.get("data")
+    if isinstance(inner, dict):
+        return read_list(cast("dict[str, object]", inner), total_header)
+    items = next((envelope[key] for key in _ITEMS if isinstance(envelope.get(key), list)), None)
+    if items is None:
+        raise ContractBroken("The service answered a list without its items; nothing was read from it.")
+    about: dict[str, object] = {}
+    for key in ("meta", "pagination"):
+        part = envelope.get(key)
+        if isinstance(part, dict):
+            about |= cast("dict[str, object]", part)
+    about |= {key: value for key, value in envelope.items() if key not in _ITEMS}
+    return RawPage(
+        cast("list[object]", items),
+        _total(about, total_header),
+        _has_more(about),
+        _text(about.get("nextCursor")),
+    )
+
+
+def _total(about: Mapping[str, object], total_header: str | None) -> int | None:
+    known = (_integer(about.get(key)) for key in _TOTALS)
+    return next((total for total in known if total is not None), _integer(total_header))
+
+
+def _has_more(about: Mapping[str, object]) -> bool | None:
+    if isinstance(about.get("hasMore"), bool):
+        return bool(about["hasMore"])
+    page, pages = _integer(about.get("page")), _integer(about.get("totalPages"))
+    return None if page is None or pages is None else page < pages
+
+
+def _integer(value: object) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return None
+    try:
+        return int(value)
+    except ValueError:
+        return None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None

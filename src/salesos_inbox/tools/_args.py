@@ -1,0 +1,124 @@
+"""The arguments that tools share: one type and one description each, and how they are read."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime, time, tzinfo
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from salesos_inbox.errors import InvalidArguments
+
+MOST_THREADS = 100
+"""How many threads one call may change; a plan may hold more."""
+MOST_BODY_CHARACTERS = 1_000_000
+
+ThreadId = Annotated[str, Field(description="From list_threads, search_threads or triage_inbox")]
+ThreadIds = Annotated[list[str], Field(min_length=1, max_length=MOST_THREADS)]
+Folder = Annotated[str, Field(description="Folder name, e.g. inbox, sent, archive")]
+Cursor = Annotated[str, Field(description="next_cursor of the previous answer, same other arguments")]
+Limit = Annotated[int, Field(ge=1, le=100)]
+TriageLimit = Annotated[int, Field(ge=1, le=50)]
+MaxTokens = Annotated[int, Field(ge=300, le=50000)]
+Since = Annotated[str, Field(description="ISO date or time")]
+When = Annotated[str, Field(description="ISO 8601 with offset, e.g. 2026-11-23T09:00:00+01:00")]
+Addresses = list[str]
+ReplyTo = Annotated[str, Field(description="Thread to reply in")]
+DraftId = Annotated[str, Field(description="From save_draft or read_thread")]
+RecordType = Literal["lead", "contact", "account", "opportunity"]
+
+
+def read_when(text: str, timezone: tzinfo | None, now: datetime) -> datetime:
+    """Return the future time that `text` names, in UTC.
+
+    `text` is ISO 8601; without an offset it is read in `timezone`. Raises `InvalidArguments` for
+    another form, a time without an offset where no zone is set, one the clocks skip, or a past one.
+    """
+    moment = _parse(text)
+    if moment.tzinfo is None:
+        if timezone is None:
+            raise InvalidArguments(
+                f"The time {text[:40]!r} has no offset and no SALESOS_TIMEZONE is set: "
+                "add the offset, such as +01:00 or Z."
+            )
+        local = moment.replace(tzinfo=timezone)
+        if local.astimezone(UTC).astimezone(timezone).replace(tzinfo=None) != moment:
+            raise InvalidArguments(
+                f"The time {text[:40]!r} does not exist in {timezone}, where the clocks skip it: choose another."
+            )
+        moment = local
+    moment = moment.astimezone(UTC)
+    if moment <= now:
+        raise InvalidArguments(
+            f"The time {text[:40]!r} is past, it is now {show_local(now, timezone)}: give a future time."
+        )
+    return moment
+
+
+def read_since(text: str | None, timezone: tzinfo | None) -> datetime | None:
+    """Return the day's start or the time that a filter names, in UTC; without an offset in `timezone` or UTC."""
+    if not text:
+        return None
+    try:
+        moment = datetime.combine(date.fromisoformat(text), time())
+    except ValueError:
+        moment = _parse(text)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=timezone or UTC)).astimezone(UTC)
+
+
+def _parse(text: str) -> datetime:
+    try:
+        if len(text) > 10:
+            return datetime.fromisoformat(text)
+    except ValueError:
+        pass
+    raise InvalidArguments(f"{text[:40]!r} is not an ISO 8601 time: write it like 2026-11-23T09:00:00+01:00.")
+
+
+def show_local(moment: datetime, timezone: tzinfo | None) -> str:
+    """Return a time in `timezone` (or UTC), to the minute, with its offset."""
+    return moment.astimezone(timezone or UTC).isoformat(timespec="minutes")
+
+
+def query_fingerprint(tool: str, arguments: Mapping[str, object]) -> str:
+    """Return what ties a cursor to the query it belongs to."""
+    document = json.dumps([tool, {key: value for key, value in sorted(arguments.items()) if value is not None}])
+    return hashlib.sha256(document.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+
+
+def write_cursor(fingerprint: str, position: str) -> str:
+    """Return the cursor for `position` in the query that `fingerprint` stands for."""
+    return f"{fingerprint}.{position}"
+
+
+def read_cursor(cursor: str | None, fingerprint: str) -> str | None:
+    """Return the position that `cursor` holds, None without one.
+
+    Raises `InvalidArguments` for a cursor of another query, or one that no answer handed out.
+    """
+    if cursor is None:
+        return None
+    found, _, position = cursor.partition(".")
+    if found != fingerprint or not position:
+        raise InvalidArguments(
+            "This cursor belongs to another query: repeat the arguments of the call that handed it out, "
+            "or leave the cursor out to begin anew."
+        )
+    return position
+
+
+def unique_ids(thread_ids: Iterable[str]) -> list[str]:
+    """Return the ids once each, in their order; raises `InvalidArguments` for one that cannot be an id."""
+    ids = list(dict.fromkeys(identifier.strip() for identifier in thread_ids))
+    for identifier in ids:
+        check_id("thread_id", identifier)
+    return ids
+
+
+def check_id(name: str, identifier: str) -> str:
+    """Return the id without blanks around it; raises `InvalidArguments` where it cannot be one."""
+    identifier = identifier.strip()
+    if not identifier or len(identifier) > 200 or not identifier.isprintable() or identifier in {".", ".."}:
+        raise InvalidArguments(f"{name} must be an id as an answer of this server gave it, not empty or shortened.")
+    return identifier

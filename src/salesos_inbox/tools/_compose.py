@@ -1,0 +1,211 @@
+"""A message from what the model gave and what its thread says: recipients, subject, threading."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from salesos_inbox.approval.card import Recipient
+from salesos_inbox.contract import models
+from salesos_inbox.errors import InvalidArguments, NotFound
+from salesos_inbox.mail.addresses import Address, parse_address, parse_addresses
+from salesos_inbox.tools._args import MOST_BODY_CHARACTERS, check_id
+from salesos_inbox.tools._kit import Desk
+
+_REPLY_PREFIXES = re.compile(
+    r"^\s*((re|aw|antw|sv|vs|odp|ref|rif|res|ynt|atb|回复|答复)\s*(\[\d+\])?\s*[:：]\s*)+", re.IGNORECASE
+)
+_LINE_BREAKERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_DRAFT_PAGES = 5
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A message ready to be saved or sent. `thread` is the one it answers."""
+
+    to: tuple[Address, ...]
+    cc: tuple[Address, ...]
+    bcc: tuple[Address, ...]
+    subject: str
+    body: str
+    thread: models.Thread | None = None
+    in_reply_to: str | None = None
+    draft_id: str | None = None
+
+    @property
+    def recipients(self) -> list[tuple[str, Address]]:
+        """Every recipient with the place it stands in."""
+        fields = (("To", self.to), ("Cc", self.cc), ("Bcc", self.bcc))
+        return [(kind, address) for kind, found in fields for address in found]
+
+    def email(self) -> models.SendEmail:
+        """Return the message as the API takes it."""
+        return models.SendEmail(
+            to=_wire(self.to),
+            cc=_wire(self.cc) or None,
+            bcc=_wire(self.bcc) or None,
+            subject=self.subject,
+            body_text=self.body,
+            thread_id=self.thread.id if self.thread else None,
+            in_reply_to=self.in_reply_to,
+            draft_id=self.draft_id,
+        )
+
+
+@dataclass(frozen=True)
+class Wording:
+    """What the model gave of a message; None is what it left open."""
+
+    to: Sequence[str] | None
+    cc: Sequence[str] | None
+    bcc: Sequence[str] | None
+    subject: str | None
+    body: str | None
+    thread_id: str | None
+    reply_all: bool
+    draft_id: str | None
+
+
+async def compose(desk: Desk, wording: Wording) -> Composed:
+    """Return the message that `wording` means, completed from its draft and its thread.
+
+    What is given wins over the draft, and the draft over the thread. Raises `InvalidArguments` for
+    addresses, subjects and bodies that cannot be sent, `NotFound` for a thread or draft there is not.
+    """
+    _check(wording)
+    own = await desk.own_addresses()
+    draft_thread, draft = await _stored_draft(desk, wording)
+    thread_id = wording.thread_id or (draft_thread.id if draft_thread and _messages(draft_thread) else None)
+    thread = await desk.client.get_thread(check_id("thread_id", thread_id)) if thread_id else None
+    if wording.reply_all and thread is None:
+        raise InvalidArguments("reply_all needs the thread_id of the conversation to reply in.")
+    answered = _last_message(thread) if thread else None
+    to, cc = reply_recipients(answered, own, reply_all=wording.reply_all) if answered else ([], [])
+    kept = draft or models.Message()
+    chosen_to = parse_addresses(_first(wording.to, kept.to_emails, to))
+    chosen_cc = parse_addresses(_first(wording.cc, kept.cc_emails, cc))
+    chosen_bcc = parse_addresses(_first(wording.bcc, kept.bcc_emails, []))
+    chosen_to, chosen_cc, chosen_bcc = _without_repeats(chosen_to, chosen_cc, chosen_bcc)
+    return Composed(
+        to=tuple(chosen_to),
+        cc=tuple(chosen_cc),
+        bcc=tuple(chosen_bcc),
+        subject=wording.subject if wording.subject is not None else kept.subject or reply_subject(thread),
+        body=wording.body if wording.body is not None else kept.body_text or "",
+        thread=thread,
+        in_reply_to=answered.message_id if answered else None,
+        draft_id=wording.draft_id,
+    )
+
+
+def reply_subject(thread: models.Thread | None) -> str:
+    """Return the subject of a reply: `Re:` once, whatever prefixes stand there."""
+    if thread is None:
+        return ""
+    return f"Re: {_REPLY_PREFIXES.sub('', _one_line(thread.subject)).strip()}"
+
+
+def reply_recipients(message: models.Message, own: frozenset[str], *, reply_all: bool) -> tuple[list[str], list[str]]:
+    """Return To and Cc of a reply to `message`, never the user's own address.
+
+    A reply to the user's own message goes to those it went to; `reply_all` adds the others in Cc.
+    """
+    mine = message.direction == "OUTBOUND" or message.from_email.lower() in own
+    own = own | {message.from_email.lower()} if mine else own
+    to = message.to_emails if mine else [message.from_email]
+    to = [email for email in to if _bare(email) not in own]
+    if not reply_all:
+        return to, []
+    others = [*([] if mine else message.to_emails), *message.cc_emails]
+    taken = own | {_bare(email) for email in to}
+    return to, [email for email in others if _bare(email) not in taken]
+
+
+def card_recipients(composed: Composed, own: frozenset[str]) -> list[Recipient]:
+    """Return the recipients with what is known of each."""
+    seen = {_bare(email) for message in _messages(composed.thread) for email in _everyone(message)}
+    domains = {email.rpartition("@")[2] for email in own}
+
+    def known_from(address: Address) -> str | None:
+        email = address.email.lower()
+        if email in seen:
+            return "in this thread"
+        return "your own organization" if email.rpartition("@")[2] in domains else None
+
+    return [Recipient(kind, str(address), known_from(address)) for kind, address in composed.recipients]
+
+
+def _check(wording: Wording) -> None:
+    if wording.subject is not None and _one_line(wording.subject) != wording.subject:
+        raise InvalidArguments("The subject holds a line break or a control character: write it on one line.")
+    if wording.subject is not None and len(wording.subject) > 900:
+        raise InvalidArguments("The subject is longer than 900 characters: shorten it.")
+    if wording.body is not None and len(wording.body) > MOST_BODY_CHARACTERS:
+        raise InvalidArguments(f"The body is longer than {MOST_BODY_CHARACTERS:,} characters: shorten it.")
+    if any("\ud800" <= character <= "\udfff" for character in (wording.body or "") + (wording.subject or "")):
+        raise InvalidArguments("The text holds half a character (a lone surrogate): write it again.")
+
+
+async def _stored_draft(desk: Desk, wording: Wording) -> tuple[models.Thread | None, models.Message | None]:
+    """Return the draft that is meant and its thread; raises `NotFound` where there is none."""
+    if wording.draft_id is None:
+        return None, None
+    draft_id = check_id("draft_id", wording.draft_id)
+    page = 1
+    while page <= _DRAFT_PAGES:
+        found = await desk.client.list_threads(models.ListThreads(folder="drafts", page=page, limit=100))
+        for summary in found.items:
+            thread = await desk.client.get_thread(summary.id)
+            for message in thread.messages:
+                if message.id == draft_id and message.status == "DRAFT":
+                    return thread, message
+        if len(found.items) < 100:
+            break
+        page += 1
+    raise NotFound(
+        f"There is no draft {draft_id[:60]!r}: it may have been sent; list_threads folder=drafts shows them."
+    )
+
+
+def _messages(thread: models.Thread | None) -> list[models.Message]:
+    return [message for message in thread.messages if message.status != "DRAFT"] if thread else []
+
+
+def _last_message(thread: models.Thread) -> models.Message | None:
+    messages = _messages(thread)
+    return messages[-1] if messages else None
+
+
+def _everyone(message: models.Message) -> list[str]:
+    return [message.from_email, *message.to_emails, *message.cc_emails]
+
+
+def _first(*choices: Sequence[str] | None) -> Sequence[str]:
+    """Return the first choice that says anything; an empty list that was given says "nobody"."""
+    given, *others = choices
+    return given if given is not None else next((choice for choice in others if choice), ())
+
+
+def _without_repeats(*fields: Iterable[Address]) -> list[list[Address]]:
+    """Return the fields with every address in the first place it stands only."""
+    taken: set[str] = set()
+    kept: list[list[Address]] = []
+    for addresses in fields:
+        kept.append([address for address in addresses if address.email.lower() not in taken])
+        taken |= {address.email.lower() for address in kept[-1]}
+    return kept
+
+
+def _wire(addresses: Iterable[Address]) -> list[str]:
+    return [address.ascii for address in addresses]
+
+
+def _bare(email: str) -> str:
+    """Return the bare address of what may carry a name, in lower case."""
+    try:
+        return parse_address(email).email.lower()
+    except InvalidArguments:
+        return email.strip().lower()
+
+
+def _one_line(text: str) -> str:
+    return _LINE_BREAKERS.sub(" ", text)

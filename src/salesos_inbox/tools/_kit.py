@@ -1,0 +1,227 @@
+"""What a tool is, and what is put into its hands.
+
+A tool is a plain async function: its name, docstring, annotated parameters and return type are the
+tool. `@tool` adds a title and an effect; hints, consent, manifest and README follow from them. The
+`Inbox` parameter is injected and never seen by the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, cast
+
+import anyio
+from mcp.server.mcpserver import Context, Resolve
+
+from salesos_inbox.approval.ledger import Ledger, Step
+from salesos_inbox.approval.policy import Decision, Effect, decide
+from salesos_inbox.errors import InboxError, InvalidArguments, NotFound, Refused, Unauthorized
+from salesos_inbox.settings import Settings
+from salesos_inbox.tools._args import show_local
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from salesos_inbox.approval.card import Card
+    from salesos_inbox.client.http import InboxClient
+    from salesos_inbox.contract import models
+
+MOST_AT_ONCE = 6
+"""How many threads are read at the same time."""
+
+__all__ = ["Effect", "Inbox", "InboxTool", "Services", "tool"]
+
+
+@dataclass(frozen=True)
+class InboxTool:
+    """A tool as it stands in the catalogue."""
+
+    run: Callable[..., Awaitable[object]]
+    title: str
+    effect: Effect
+    idempotent: bool
+
+    @property
+    def name(self) -> str:
+        """The name the model calls it by."""
+        return self.run.__name__
+
+    @property
+    def description(self) -> str:
+        """The docstring, as the model reads it."""
+        return " ".join((self.run.__doc__ or "").split())
+
+    @property
+    def group(self) -> str:
+        """The module it lives in, by which `--tools` selects it."""
+        return self.run.__module__.rpartition(".")[2]
+
+
+def tool(
+    title: str, effect: Effect, *, idempotent: bool = True
+) -> Callable[[Callable[..., Awaitable[object]]], InboxTool]:
+    """Mark a function as a tool. `idempotent` says that repeating a call changes nothing more."""
+
+    def mark(run: Callable[..., Awaitable[object]]) -> InboxTool:
+        return InboxTool(run, title, effect, idempotent)
+
+    return mark
+
+
+@dataclass
+class Services:
+    """What one server works with: settings, the API client, the ledger and the clock."""
+
+    settings: Settings
+    open_client: Callable[[], InboxClient]
+    ledger: Ledger = field(default_factory=Ledger)
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    _client: InboxClient | None = None
+    _me: models.User | None = None
+
+    @property
+    def client(self) -> InboxClient:
+        """The API client, made when first used."""
+        if self._client is None:
+            self._client = self.open_client()
+        return self._client
+
+    async def me(self) -> models.User:
+        """Return the user behind the token, asked for once.
+
+        A service that does not tell (404, or a key without the scope) gives a user without an address.
+        """
+        if self._me is None:
+            try:
+                self._me = await self.client.get_me()
+            except (NotFound, Refused, Unauthorized):
+                from salesos_inbox.contract import models
+
+                self._me = models.User()
+        return self._me
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            await self._client.__aexit__()
+
+
+class _ServesInbox(Protocol):
+    services: Services
+
+
+@dataclass(frozen=True)
+class Desk:
+    """One call's view of the inbox: the client, the clock, the zone, the ledger, and a way to the person."""
+
+    services: Services
+    context: Context[Any, Any]
+
+    @property
+    def client(self) -> InboxClient:
+        """The API client."""
+        return self.services.client
+
+    @property
+    def timezone(self) -> tzinfo | None:
+        """The user's zone, None where none is set."""
+        return self.services.settings.timezone
+
+    def now(self) -> datetime:
+        """Return the time, in UTC."""
+        return self.services.clock()
+
+    def show_time(self, moment: datetime) -> str:
+        """Return a time in the user's zone, or in UTC."""
+        return show_local(moment, self.timezone)
+
+    def zone_name(self) -> str:
+        """Return the name of the zone that times are shown in."""
+        return str(self.timezone or "UTC")
+
+    async def own_addresses(self) -> frozenset[str]:
+        """Return the user's own addresses, in lower case; empty where the service does not tell."""
+        email = (await self.services.me()).email
+        return frozenset({email.lower()} if email else ())
+
+    async def threads(self, thread_ids: Sequence[str]) -> dict[str, models.Thread]:
+        """Return those of the threads that there are, read a few at a time."""
+        found: dict[str, models.Thread] = {}
+        failures: list[InboxError] = []
+        limiter = anyio.CapacityLimiter(MOST_AT_ONCE)
+
+        async def read(thread_id: str) -> None:
+            async with limiter:
+                try:
+                    found[thread_id] = await self.client.get_thread(thread_id)
+                except NotFound:
+                    return
+                except InboxError as error:
+                    failures.append(error)
+                    group.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as group:
+            for thread_id in thread_ids:
+                group.start_soon(read, thread_id)
+        if failures:
+            raise failures[0]
+        return found
+
+    async def folder(self, name: str) -> str:
+        """Return the folder that `name` means, as the API spells it; a well-known one needs no look-up.
+
+        Raises `InvalidArguments`, with the folders there are, where it means none.
+        """
+        wanted = name.strip().lower()
+        if wanted in _WELL_KNOWN:
+            return wanted
+        folders = (await self.client.list_folders()).items
+        for found in folders:
+            if wanted in {found.name.lower(), found.id.lower()}:
+                return found.type if found.type in _WELL_KNOWN else found.id or found.name
+        names = ", ".join(found.name or found.type for found in folders[:30])
+        raise InvalidArguments(f"There is no folder {name[:60]!r}: choose one of {names}.")
+
+    async def approve(self, card: Card, effect: Effect, thread_count: int = 1) -> None:
+        """Return once this may happen: at once where the policy allows it, else after a person approved `card`."""
+        if decide(effect, thread_count) is Decision.ALLOW:
+            return
+        from salesos_inbox.approval.ladder import ask
+
+        settings = self.services.settings
+        await ask(
+            self.context,
+            self.services.ledger,
+            card,
+            seconds=settings.approval_seconds,
+            clock=lambda: self.now().timestamp(),
+        )
+
+    async def keep_undo(self, steps: Sequence[Step]) -> str | None:
+        """Keep the steps that take a change back, and return the id to ask for it by; None without any."""
+        if not steps:
+            return None
+        return self.services.ledger.keep_undo(await self.user(), steps, self.now().timestamp())
+
+    async def user(self) -> str:
+        """Return who the ledger's entries belong to."""
+        me = await self.services.me()
+        return me.id or me.email or "the only user"
+
+    async def progress(self, done: int, total: int, message: str) -> None:
+        """Tell the client how far the call is."""
+        await self.context.report_progress(done, total, message)
+
+
+_WELL_KNOWN = frozenset({"inbox", "sent", "drafts", "scheduled", "archive", "trash", "spam"})
+
+
+async def open_desk(context: Context[Any, Any]) -> Desk:
+    """Return the desk for the call that `context` belongs to."""
+    return Desk(cast("_ServesInbox", context.mcp_server).services, context)
+
+
+Inbox = Annotated[Desk, Resolve(open_desk)]
+"""The parameter type that injects the desk."""

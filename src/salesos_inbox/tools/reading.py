@@ -1,0 +1,233 @@
+"""Looking: folders, lists, search, a thread, statistics, scheduled mail."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from salesos_inbox.contract import models
+from salesos_inbox.errors import InvalidArguments
+from salesos_inbox.tools._args import (
+    Cursor,
+    Folder,
+    Limit,
+    MaxTokens,
+    RecordType,
+    Since,
+    ThreadId,
+    check_id,
+    query_fingerprint,
+    read_cursor,
+    read_since,
+    write_cursor,
+)
+from salesos_inbox.tools._kit import Desk, Effect, Inbox, tool
+from salesos_inbox.tools._thread import thread_view
+from salesos_inbox.views import (
+    DATA_NOTE,
+    SHOWN_FOLDERS,
+    SNIPPET_CHARACTERS,
+    SUBJECT_CHARACTERS,
+    Folders,
+    FolderView,
+    Scheduled,
+    ScheduledRow,
+    Stats,
+    Threads,
+    ThreadView,
+    addresses,
+    one_line,
+    thread_row,
+)
+
+if TYPE_CHECKING:
+    from salesos_inbox.client.http import Page
+
+
+@tool("List folders", Effect.READ)
+async def list_folders(inbox: Inbox) -> Folders:
+    """List the mailbox's folders with their unread and total counts."""
+    found = (await inbox.client.list_folders()).items
+    return Folders(
+        folders=[
+            FolderView(folder=one_line(item.name or item.type, 60), unread=item.unread_count, total=item.total_count)
+            for item in found[:SHOWN_FOLDERS]
+        ],
+        note=f"{SHOWN_FOLDERS} of {len(found)} folders." if len(found) > SHOWN_FOLDERS else None,
+    )
+
+
+@tool("List threads", Effect.READ)
+async def list_threads(
+    inbox: Inbox,
+    folder: Folder | None = None,
+    unread: bool | None = None,
+    starred: bool | None = None,
+    has_follow_up: bool | None = None,
+    has_attachments: bool | None = None,
+    sender: str | None = None,
+    record_type: RecordType | None = None,
+    record_id: str | None = None,
+    after: Since | None = None,
+    before: Since | None = None,
+    oldest_first: bool = False,
+    limit: Limit = 20,
+    cursor: Cursor | None = None,
+) -> Threads:
+    """List threads, newest first, that meet all given filters. Without folder: all but trash and spam."""
+    zone = inbox.timezone
+    query = models.ListThreads(
+        folder=await inbox.folder(folder) if folder else None,
+        is_read=None if unread is None else not unread,
+        is_starred=starred,
+        has_follow_up=has_follow_up,
+        has_attachments=has_attachments,
+        from_=sender,
+        entity_type=record_type,
+        entity_id=check_id("record_id", record_id) if record_id is not None else None,
+        start_date=read_since(after, zone),
+        end_date=read_since(before, zone),
+        sort_by="lastMessageAt",
+        sort_order="asc" if oldest_first else "desc",
+        limit=limit,
+    )
+    fingerprint = query_fingerprint("list_threads", query.body())
+    position = read_cursor(cursor, fingerprint)
+    page = await inbox.client.list_threads(query.model_copy(update=page_of(position)))
+    return await _threads(inbox, page, fingerprint, position, limit, folder)
+
+
+@tool("Search threads", Effect.READ)
+async def search_threads(
+    inbox: Inbox,
+    query: str,
+    folder: Folder | None = None,
+    after: Since | None = None,
+    before: Since | None = None,
+    limit: Limit = 20,
+    cursor: Cursor | None = None,
+) -> Threads:
+    """Find threads by words in subject, text, names or addresses; snippets surround the match."""
+    zone = inbox.timezone
+    wanted = models.SearchThreads(
+        q=one_line(query, 500),
+        folder=await inbox.folder(folder) if folder else None,
+        start_date=read_since(after, zone),
+        end_date=read_since(before, zone),
+        limit=limit,
+    )
+    if not wanted.q:
+        raise InvalidArguments("query is empty: give the words to search for, or use list_threads.")
+    fingerprint = query_fingerprint("search_threads", wanted.body())
+    position = read_cursor(cursor, fingerprint)
+    page = await inbox.client.search_threads(wanted.model_copy(update=page_of(position)))
+    return await _threads(inbox, page, fingerprint, position, limit, folder)
+
+
+@tool("Read a thread", Effect.READ)
+async def read_thread(
+    inbox: Inbox,
+    thread_id: ThreadId,
+    max_tokens: MaxTokens = 4000,
+    include_quoted: bool = False,
+    cursor: Cursor | None = None,
+) -> ThreadView:
+    """Read a thread: the newest messages that fit, oldest of them first. next_cursor goes on to earlier
+    ones. Quoted replies are folded unless include_quoted."""
+    thread = await inbox.client.get_thread(check_id("thread_id", thread_id))
+    return thread_view(
+        thread,
+        own=await inbox.own_addresses(),
+        show_time=inbox.show_time,
+        max_tokens=max_tokens,
+        include_quoted=include_quoted,
+        cursor=cursor,
+    )
+
+
+@tool("Get inbox statistics", Effect.READ)
+async def get_inbox_stats(inbox: Inbox) -> Stats:
+    """Count threads: unread, starred, follow-ups due, awaiting reply, sent and received today."""
+    stats = await inbox.client.get_stats()
+    known = stats.model_dump(exclude_none=True)
+    return Stats(counts={_snake(name): count for name, count in known.items() if type(count) is int})
+
+
+@tool("List scheduled messages", Effect.READ)
+async def list_scheduled(inbox: Inbox, limit: Limit = 20, cursor: Cursor | None = None) -> Scheduled:
+    """List the messages that wait to be sent at their time."""
+    query = models.ListScheduled(limit=limit)
+    fingerprint = query_fingerprint("list_scheduled", query.body())
+    position = read_cursor(cursor, fingerprint)
+    page = await inbox.client.list_scheduled(query.model_copy(update=page_of(position)))
+    next_cursor, note = going_on(page, fingerprint, position, limit, "scheduled messages")
+    return Scheduled(
+        scheduled=[
+            ScheduledRow(
+                scheduled_id=item.id,
+                to=addresses(item.to) or [],
+                subject=one_line(item.subject, SUBJECT_CHARACTERS),
+                at=inbox.show_time(item.scheduled_for) if item.scheduled_for else None,
+                thread_id=item.thread_id,
+                snippet=one_line(item.body_text or "", SNIPPET_CHARACTERS) or None,
+            )
+            for item in page.items
+        ],
+        total=page.total,
+        next_cursor=next_cursor,
+        note=note,
+    )
+
+
+async def _threads(
+    inbox: Desk,
+    page: "Page[models.ThreadSummary]",
+    fingerprint: str,
+    position: str | None,
+    limit: int,
+    folder: str | None,
+) -> Threads:
+    own = await inbox.own_addresses()
+    next_cursor, note = going_on(page, fingerprint, position, limit, "threads")
+    return Threads(
+        threads=[thread_row(item, own, inbox.show_time, folder=folder or "inbox") for item in page.items],
+        total=page.total,
+        next_cursor=next_cursor,
+        note=" ".join(part for part in (note, DATA_NOTE if page.items else None) if part) or None,
+    )
+
+
+def page_of(position: str | None) -> Mapping[str, object]:
+    """Return the query's page for a cursor's position: a page number, or the service's own cursor."""
+    if position is None:
+        return {"page": 1}
+    if position.startswith("~"):
+        return {"cursor": position[1:]}
+    if not position.isdecimal():
+        raise InvalidArguments(
+            "This cursor is damaged: copy next_cursor exactly, or leave the cursor out to begin anew."
+        )
+    return {"page": int(position)}
+
+
+def going_on(
+    page: "Page[models.ThreadSummary] | Page[models.ScheduledEmail]",
+    fingerprint: str,
+    position: str | None,
+    limit: int,
+    things: str,
+) -> tuple[str | None, str | None]:
+    """Return the cursor to the next page and the sentence that says how much was left out; None at the end."""
+    number = int(position) if position and position.isdecimal() else 1
+    shown = len(page.items)
+    if page.total is not None and not page.next_cursor:
+        more = (number - 1) * limit + shown < page.total and shown > 0
+    else:
+        more = page.has_more if page.has_more is not None else bool(page.next_cursor) or shown >= limit
+    if not more:
+        return None, None if shown else f"No {things} here."
+    following = f"~{page.next_cursor}" if page.next_cursor else str(number + 1)
+    total = f" of {page.total}" if page.total is not None else ""
+    return write_cursor(fingerprint, following), f"{shown}{total} {things}; call again with cursor for more."
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)

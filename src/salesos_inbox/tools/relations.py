@@ -1,0 +1,104 @@
+"""What a thread is tied to: CRM records and follow-ups."""
+
+from salesos_inbox.approval.card import facts_card
+from salesos_inbox.approval.ledger import Step
+from salesos_inbox.contract import models
+from salesos_inbox.errors import Conflict, NotFound
+from salesos_inbox.tools._args import RecordType, ThreadId, When, check_id, read_when, show_local
+from salesos_inbox.tools._kit import Effect, Inbox, tool
+from salesos_inbox.views import NOTE_CHARACTERS, FollowUpSet, RecordLink, one_line, people, record
+
+
+@tool("Link a CRM record", Effect.CHANGE)
+async def link_crm_record(inbox: Inbox, thread_id: ThreadId, record_type: RecordType, record_id: str) -> RecordLink:
+    """Link a thread to a CRM record."""
+    thread_id, record_id = check_id("thread_id", thread_id), check_id("record_id", record_id)
+    thread = await inbox.client.get_thread(thread_id)
+    linked = _find(thread, record_type, record_id)
+    undo_id = None
+    if linked is None:
+        try:
+            linked = await inbox.client.link_crm_record(thread_id, record_type, record_id)
+            step = Step("unlink", (thread_id,), record_type=record_type, record_id=record_id)
+            undo_id = await inbox.keep_undo([step])
+        except NotFound:
+            raise NotFound(
+                f"There is no {record_type} {record_id[:60]!r} in the CRM: ask the user for its id."
+            ) from None
+        except Conflict:
+            linked = models.CrmLink(entity_type=record_type, entity_id=record_id)
+    return RecordLink(
+        status="linked" if undo_id else "unchanged",
+        thread_id=thread_id,
+        record=record(linked.model_copy(update={"entity_type": record_type, "entity_id": record_id})),
+        undo_id=undo_id,
+    )
+
+
+@tool("Unlink a CRM record", Effect.DESTROY)
+async def unlink_crm_record(inbox: Inbox, thread_id: ThreadId, record_type: RecordType, record_id: str) -> RecordLink:
+    """Take a thread's link to a CRM record away, once the user approves."""
+    thread_id, record_id = check_id("thread_id", thread_id), check_id("record_id", record_id)
+    thread = await inbox.client.get_thread(thread_id)
+    linked = _find(thread, record_type, record_id)
+    if linked is None:
+        return RecordLink(status="unchanged", thread_id=thread_id, record=f"{record_type} {record_id}")
+    facts = [
+        ("Record", record(linked)),
+        ("Conversation", one_line(thread.subject, 120) or "(no subject)"),
+        ("With", people(thread, await inbox.own_addresses())),
+    ]
+    await inbox.approve(facts_card("Unlink this CRM record from the conversation?", "Unlink it", facts), Effect.DESTROY)
+    await inbox.client.unlink_crm_record(thread_id, record_type, record_id)
+    step = Step("link", (thread_id,), record_type=record_type, record_id=record_id)
+    return RecordLink(
+        status="unlinked", thread_id=thread_id, record=record(linked), undo_id=await inbox.keep_undo([step])
+    )
+
+
+@tool("Set a follow-up", Effect.CHANGE)
+async def set_follow_up(inbox: Inbox, thread_id: ThreadId, remind_at: When, note: str | None = None) -> FollowUpSet:
+    """Remind the user of a thread at a time; replaces its present follow-up."""
+    thread_id = check_id("thread_id", thread_id)
+    moment = read_when(remind_at, inbox.timezone, inbox.now())
+    note = one_line(note, NOTE_CHARACTERS) if note else None
+    thread = await inbox.client.get_thread(thread_id)
+    await inbox.client.set_follow_up(thread_id, models.SetFollowUp(reminder_date=moment, note=note))
+    return FollowUpSet(
+        status="set",
+        thread_id=thread_id,
+        local_time=inbox.show_time(moment),
+        zone=inbox.zone_name(),
+        utc_time=show_local(moment, None),
+        undo_id=await inbox.keep_undo([_former_follow_up(thread)]),
+    )
+
+
+@tool("Remove a follow-up", Effect.CHANGE)
+async def remove_follow_up(inbox: Inbox, thread_id: ThreadId) -> FollowUpSet:
+    """Remove a thread's follow-up."""
+    thread_id = check_id("thread_id", thread_id)
+    thread = await inbox.client.get_thread(thread_id)
+    if thread.follow_up is None:
+        return FollowUpSet(status="unchanged", thread_id=thread_id)
+    await inbox.client.remove_follow_up(thread_id)
+    return FollowUpSet(
+        status="removed", thread_id=thread_id, undo_id=await inbox.keep_undo([_former_follow_up(thread)])
+    )
+
+
+def _find(thread: models.Thread, record_type: str, record_id: str) -> models.CrmLink | None:
+    found = (link for link in thread.crm_links if (link.entity_type, link.entity_id) == (record_type, record_id))
+    return next(found, None)
+
+
+def _former_follow_up(thread: models.Thread) -> Step:
+    """Return the step that brings back the follow-up as `thread` had it."""
+    if thread.follow_up is None or thread.follow_up.reminder_date is None:
+        return Step("remove_follow_up", (thread.id,))
+    return Step(
+        "set_follow_up",
+        (thread.id,),
+        remind_at=thread.follow_up.reminder_date.isoformat(),
+        note=thread.follow_up.note,
+    )

@@ -1,0 +1,168 @@
+"""Marking, starring, archiving, moving and deleting threads, one, several, or by a whole plan."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from salesos_inbox.approval.card import threads_card
+from salesos_inbox.contract import models
+from salesos_inbox.errors import InboxError, InvalidArguments
+from salesos_inbox.tools._args import Folder, ThreadIds, unique_ids
+from salesos_inbox.tools._changes import Action, Report, Request, bulk_request, card_lines, change, look
+from salesos_inbox.tools._kit import Desk, Effect, Inbox, tool
+from salesos_inbox.views import Changes
+
+MOST_PLANNED_THREADS = 1000
+"""How many threads a plan may change."""
+
+
+class PlanStep(BaseModel):
+    """One action of a plan."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    action: Literal["read", "unread", "star", "unstar", "archive", "move", "delete"]
+    thread_ids: Annotated[list[str], Field(min_length=1)]
+    folder: str | None = None
+
+
+@tool("Mark threads read or unread", Effect.CHANGE)
+async def mark_read(inbox: Inbox, thread_ids: ThreadIds, read: bool = True) -> Changes:
+    """Mark threads as read, or unread with read=false."""
+
+    async def one(ids: list[str]) -> models.BulkResult | None:
+        if len(ids) > 1:
+            return await inbox.client.set_read_batch(ids, read)
+        return await inbox.client.set_read(ids[0], read)
+
+    return await _sort(inbox, Action("read" if read else "unread"), thread_ids, one)
+
+
+@tool("Star threads", Effect.CHANGE)
+async def star_threads(inbox: Inbox, thread_ids: ThreadIds, starred: bool = True) -> Changes:
+    """Star threads, or take the stars away with starred=false."""
+
+    async def one(ids: list[str]) -> models.BulkResult | None:
+        if len(ids) > 1:
+            return await inbox.client.set_star_batch(ids, starred)
+        return await inbox.client.set_star(ids[0], starred)
+
+    return await _sort(inbox, Action("star" if starred else "unstar"), thread_ids, one)
+
+
+@tool("Archive threads", Effect.CHANGE)
+async def archive_threads(inbox: Inbox, thread_ids: ThreadIds) -> Changes:
+    """Move threads out of the inbox into the archive."""
+
+    async def one(ids: list[str]) -> models.BulkResult | None:
+        if len(ids) > 1:
+            return await inbox.client.archive_batch(ids)
+        return await inbox.client.archive_thread(ids[0])
+
+    return await _sort(inbox, Action("archive"), thread_ids, one)
+
+
+@tool("Move threads to a folder", Effect.CHANGE)
+async def move_threads(inbox: Inbox, thread_ids: ThreadIds, folder: Folder) -> Changes:
+    """Move threads to a folder, e.g. back to the inbox. To delete, use delete_threads."""
+    target = await _move_target(inbox, folder)
+    return await _sort(inbox, Action("move", target), thread_ids, lambda ids: inbox.client.move_batch(ids, target))
+
+
+@tool("Move threads to the trash", Effect.DESTROY)
+async def delete_threads(inbox: Inbox, thread_ids: ThreadIds) -> Changes:
+    """Move threads to the trash, once the user approves. Threads already there stay."""
+    return await _sort(inbox, Action("delete"), thread_ids, inbox.client.delete_batch)
+
+
+@tool("Carry out a triage plan", Effect.DESTROY)
+async def bulk_update_threads(inbox: Inbox, plan: list[PlanStep]) -> Changes:
+    """Carry out a whole plan over many threads in one call; move needs a folder. Asks the user once if the
+    plan deletes or is large."""
+    actions = await _checked(inbox, plan)
+    ids = [thread_id for _, thread_ids in actions for thread_id in thread_ids]
+    known = await look(inbox, list(dict.fromkeys(ids)))
+    await _approve(inbox, actions, known)
+    report, done = Report(), 0
+    stopped: InboxError | None = None
+
+    async def after_batch(number: int) -> None:
+        nonlocal done
+        done += number
+        await inbox.progress(done, len(ids), f"{done} of {len(ids)} threads")
+
+    for action, thread_ids in actions:
+        if stopped:
+            report.add(action.name, "failed", thread_ids, "Not tried, as an earlier step of the plan failed.")
+        else:
+            request = bulk_request(inbox, action)
+            stopped = await change(inbox, action, thread_ids, known, report, request, after_batch)
+    return await _answer(inbox, report, stopped)
+
+
+async def _sort(inbox: Desk, action: Action, thread_ids: list[str], request: Request) -> Changes:
+    ids = unique_ids(thread_ids)
+    known = await look(inbox, ids)
+    await _approve(inbox, [(action, ids)], known)
+    report = Report()
+    stopped = await change(inbox, action, ids, known, report, request)
+    report.results = [outcome.model_copy(update={"action": None}) for outcome in report.results]
+    return await _answer(inbox, report, stopped)
+
+
+async def _answer(inbox: Desk, report: Report, stopped: InboxError | None) -> Changes:
+    """Return what happened; where nothing did, because the service failed, raise that failure."""
+    if stopped and not any(outcome.outcome == "done" for outcome in report.results):
+        raise stopped
+    return Changes(results=report.results, undo_id=await inbox.keep_undo(report.steps))
+
+
+async def _approve(
+    inbox: Desk, actions: list[tuple[Action, list[str]]], known: dict[str, models.ThreadSummary]
+) -> None:
+    """Ask a person where something would be deleted or much would be changed; what is already so does not count."""
+    own = await inbox.own_addresses()
+    needed = [
+        (action, [item for item in ids if item in known and not action.holds(known[item])]) for action, ids in actions
+    ]
+    deletes = any(action.name == "delete" and ids for action, ids in needed)
+    count = sum(len(ids) for _, ids in needed)
+    if count:
+        groups = [(action.title, card_lines(ids, known, own)) for action, ids in needed if ids]
+        card = threads_card(f"Change {count} thread{'s' * (count > 1)} in your inbox?", "Do it", groups)
+        await inbox.approve(card, Effect.DESTROY if deletes else Effect.CHANGE, count)
+
+
+async def _move_target(inbox: Desk, folder: str) -> str:
+    target = await inbox.folder(folder)
+    if target in {"trash", "sent", "drafts", "scheduled"}:
+        remedy = "use delete_threads" if target == "trash" else "choose inbox, archive, spam or a folder of the user"
+        raise InvalidArguments(f"Threads cannot be moved to {target}: {remedy}.")
+    return target
+
+
+_EXCLUSIVE = ({"read", "unread"}, {"star", "unstar"}, {"archive", "move", "delete"})
+
+
+async def _checked(inbox: Desk, plan: list[PlanStep]) -> list[tuple[Action, list[str]]]:
+    """Return the plan's actions with their threads; raises `InvalidArguments` where it contradicts itself."""
+    if not plan:
+        raise InvalidArguments("The plan is empty: give at least one step with an action and thread_ids.")
+    if sum(len(step.thread_ids) for step in plan) > MOST_PLANNED_THREADS:
+        raise InvalidArguments(f"The plan holds more than {MOST_PLANNED_THREADS} threads: split it into several calls.")
+    actions: list[tuple[Action, list[str]]] = []
+    for step in plan:
+        if (step.folder is not None) != (step.action == "move"):
+            raise InvalidArguments("folder goes with the action move, and only with it: correct that step.")
+        target = await _move_target(inbox, step.folder) if step.folder is not None else None
+        actions.append((Action(step.action, target), unique_ids(step.thread_ids)))
+    for kind in _EXCLUSIVE:
+        planned: dict[str, Action] = {}
+        for action, thread_ids in actions:
+            for thread_id in thread_ids if action.name in kind else ():
+                other = planned.setdefault(thread_id, action)
+                if other is not action:
+                    raise InvalidArguments(
+                        f"The plan says both {other.name} and {action.name} for thread {thread_id[:60]!r}: keep one."
+                    )
+    return actions

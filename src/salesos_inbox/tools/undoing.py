@@ -1,0 +1,83 @@
+"""Taking a change back."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import cast
+
+from salesos_inbox.approval.ledger import Step
+from salesos_inbox.contract import models
+from salesos_inbox.errors import Conflict, InboxError, NotFound
+from salesos_inbox.tools._args import check_id
+from salesos_inbox.tools._changes import Action, Report, bulk_request, change, look
+from salesos_inbox.tools._kit import Desk, Effect, Inbox, tool
+from salesos_inbox.views import Changes
+
+
+@tool("Undo a change", Effect.CHANGE)
+async def undo_change(inbox: Inbox, undo_id: str) -> Changes:
+    """Take back an archive, move, delete, star, read, link or follow-up change by its undo_id."""
+    undo_id = check_id("undo_id", undo_id)
+    user = await inbox.user()
+    steps = inbox.services.ledger.take_undo(user, undo_id, inbox.now().timestamp())
+    report = Report()
+    stopped: InboxError | None = None
+    for step in steps:
+        stopped = await _take_back(inbox, step, report)
+        if stopped:
+            break
+    if stopped and not any(outcome.outcome == "done" for outcome in report.results):
+        inbox.services.ledger.release_undo(user, undo_id)
+        raise stopped
+    return Changes(results=report.results)
+
+
+async def _take_back(inbox: Desk, step: Step, report: Report) -> InboxError | None:
+    """Carry out one step and add what became of its threads; returns the error that stopped it."""
+    if step.action not in _SINGLE:
+        action = Action(cast("models.BulkAction", step.action), step.folder)
+        try:
+            known = await look(inbox, step.thread_ids)
+        except InboxError as error:
+            return error
+        return await change(inbox, action, step.thread_ids, known, report, bulk_request(inbox, action))
+    if step.remind_at and datetime.fromisoformat(step.remind_at) <= inbox.now():
+        report.add(step.action, "failed", step.thread_ids, "The former follow-up's time has passed.")
+        return None
+    try:
+        await _SINGLE[step.action](inbox, step)
+        report.add(step.action, "done", step.thread_ids)
+    except Conflict:
+        report.add(step.action, "unchanged", step.thread_ids)
+    except NotFound:
+        report.add(step.action, "not_found", step.thread_ids)
+    except InboxError as error:
+        return error
+    return None
+
+
+async def _link(inbox: Desk, step: Step) -> None:
+    record_type = cast("models.EntityType", step.record_type)
+    await inbox.client.link_crm_record(step.thread_ids[0], record_type, step.record_id or "")
+
+
+async def _unlink(inbox: Desk, step: Step) -> None:
+    await inbox.client.unlink_crm_record(step.thread_ids[0], step.record_type or "", step.record_id or "")
+
+
+async def _set_follow_up(inbox: Desk, step: Step) -> None:
+    reminder_date = datetime.fromisoformat(step.remind_at or "")
+    await inbox.client.set_follow_up(
+        step.thread_ids[0], models.SetFollowUp(reminder_date=reminder_date, note=step.note)
+    )
+
+
+async def _remove_follow_up(inbox: Desk, step: Step) -> None:
+    await inbox.client.remove_follow_up(step.thread_ids[0])
+
+
+_SINGLE: dict[str, Callable[[Desk, Step], Awaitable[None]]] = {
+    "link": _link,
+    "unlink": _unlink,
+    "set_follow_up": _set_follow_up,
+    "remove_follow_up": _remove_follow_up,
+}
