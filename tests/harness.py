@@ -1,0 +1,183 @@
+"""The whole product in one process: a real MCP client, our server, our API client, the sandbox.
+
+Nothing in it is a mock: only the wires are short. Time stands still unless a test moves it.
+"""
+
+import json
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+import httpx
+from mcp import Client
+from mcp.client import ClientRequestContext
+from mcp_types import CallToolResult, ElicitRequestParams, ElicitResult, TextContent
+
+from salesos_inbox.approval.ledger import Ledger
+from salesos_inbox.client.http import InboxClient
+from salesos_inbox.sandbox.app import UNLIMITED, Limits, create_app
+from salesos_inbox.sandbox.seed import DEMO_USER, load_demo
+from salesos_inbox.sandbox.store import Store
+from salesos_inbox.server import build_server
+from salesos_inbox.settings import Settings, read_settings
+from salesos_inbox.tools._kit import Services
+
+NOW = datetime(2026, 11, 18, 9, 0, tzinfo=UTC)
+"""A Wednesday, 10:00 in Berlin."""
+BASE_URL = "http://sandbox.test/v1"
+MAIL = Path(__file__).parents[2] / "shared" / "mail"
+"""Real mail that stands beside the project on the developers' machines; a test skips where it is not."""
+
+Era = Literal["auto", "legacy"]
+"""`auto` speaks 2026-07-28 to our server, `legacy` the handshake of 2025-11-25."""
+ERAS: tuple[Era, ...] = ("auto", "legacy")
+
+
+@dataclass
+class Clock:
+    """A clock that a test moves."""
+
+    now: datetime = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **span: float) -> None:
+        """Move on by a `timedelta`'s arguments."""
+        self.now += timedelta(**span)
+
+
+@dataclass
+class Person:
+    """Someone in front of the client: what they answer, after `seconds`, and the cards they were shown."""
+
+    answer: Literal["approve", "decline", "cancel"] = "approve"
+    seconds: float = 4.0
+    cards: list[str] = field(default_factory=list[str])
+    meanwhile: Callable[[], None] | None = None
+    """What happens while they think."""
+
+
+class Wire(httpx.ASGITransport):
+    """The wire to the sandbox; it remembers the requests that went over it."""
+
+    def __init__(self, app: Any) -> None:
+        super().__init__(app)
+        self.requests: list[tuple[str, str, Any]] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send `request` on, and note its method, its path below `/email-inbox` and its body."""
+        content = await request.aread()
+        path = request.url.path.removeprefix("/v1").removeprefix("/email-inbox")
+        self.requests.append((request.method, path, json.loads(content) if content else None))
+        return await super().handle_async_request(request)
+
+    def writes(self) -> list[tuple[str, str, Any]]:
+        """Return the requests so far that change something."""
+        return [request for request in self.requests if request[0] != "GET"]
+
+
+@dataclass
+class Office:
+    """One user at work: their mailbox, their assistant's client, and themselves."""
+
+    store: Store
+    user_id: str
+    clock: Clock
+    person: Person
+    wire: Wire
+    services: Services
+    client: Client
+
+    async def result(self, tool: str, /, **arguments: Any) -> CallToolResult:
+        """Call a tool and return all of its answer."""
+        return await self.client.call_tool(tool, arguments)
+
+    async def call(self, tool: str, /, **arguments: Any) -> dict[str, Any]:
+        """Call a tool that succeeds, and return its structured answer."""
+        result = await self.result(tool, **arguments)
+        assert not result.is_error, text_of(result)
+        assert isinstance(result.structured_content, dict)
+        return result.structured_content
+
+    async def refusal(self, tool: str, /, **arguments: Any) -> str:
+        """Call a tool that fails, and return the sentence the model reads."""
+        result = await self.result(tool, **arguments)
+        assert result.is_error, text_of(result)
+        return text_of(result)
+
+    async def thread_ids(self, folder: str = "inbox", limit: int = 100) -> list[str]:
+        """Return the ids of a folder's threads, newest first."""
+        return [row["thread_id"] for row in (await self.call("list_threads", folder=folder, limit=limit))["threads"]]
+
+    async def find(self, words: str) -> str:
+        """Return the id of the newest thread that matches."""
+        return (await self.call("search_threads", query=words))["threads"][0]["thread_id"]
+
+
+def text_of(result: CallToolResult) -> str:
+    """Return the text form of an answer."""
+    return "\n".join(part.text for part in result.content if isinstance(part, TextContent))
+
+
+@asynccontextmanager
+async def open_office(
+    *,
+    era: Era = "auto",
+    person: Person | None = None,
+    asks: bool = True,
+    demo: bool = True,
+    store: Store | None = None,
+    user: str = DEMO_USER,
+    clock: Clock | None = None,
+    settings: dict[str, str] | None = None,
+    ledger: Ledger | None = None,
+    limits: Limits = UNLIMITED,
+    envelope: str = "array",
+) -> AsyncGenerator[Office]:
+    """Open an office on the demo mailbox, an empty one (`demo=False`), or that of `store`.
+
+    `settings` are environment variables beyond the token; `asks=False` is a client that cannot show
+    a person anything.
+    """
+    clock = clock or Clock()
+    person = person or Person()
+    if store is None:
+        store = Store(clock=clock)
+        user_id = load_demo(store) if demo else store.add_user(user, "Maya", "Lindqvist")
+    else:
+        user_id = store.add_user(user)
+    wire = Wire(create_app(store, limits=limits, envelope=envelope))  # pyright: ignore[reportArgumentType] -- one of the sandbox's names
+    chosen: Settings = read_settings(
+        {"SALESOS_BASE_URL": BASE_URL, "SALESOS_TIMEZONE": "Europe/Berlin", **(settings or {})}
+    )
+    if not chosen.has_credentials:
+        chosen = replace(chosen, token=store.issue_token(user_id))
+
+    async def decide(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+        del context
+        person.cards.append(params.message)
+        clock.advance(seconds=person.seconds)
+        if person.meanwhile:
+            person.meanwhile()
+        if person.answer == "cancel":
+            return ElicitResult(action="cancel")
+        return ElicitResult(action="accept", content={"decision": person.answer})
+
+    services = Services(
+        chosen,
+        lambda: InboxClient(chosen, transport=wire, clock=lambda: clock().timestamp()),
+        ledger or Ledger(),
+        clock,
+    )
+    try:
+        async with Client(
+            build_server(services), mode=era, elicitation_callback=decide if asks else None
+        ) as client:
+            yield Office(store, user_id, clock, person, wire, services, client)
+    finally:
+        await services.close()
+        store.close()
