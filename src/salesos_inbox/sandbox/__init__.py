@@ -1,1 +1,5 @@
-"""The same API on SQLite, for the demo and the tests. It knows the contract and nothing of the client."""
+"""The same inbox API on SQLite, for demos and tests; it knows the contract and nothing of the client.
+
+`app.create_app` serves a `store.Store` below `/v1`, `importing.import_mail` fills it from mbox,
+Maildir and .eml files.
+"""
