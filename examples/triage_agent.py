@@ -1,0 +1,57 @@
+"""A triage agent without a model: reads the inbox, drafts the most urgent reply, and leaves the sending to a person.
+
+Run it with `.venv/bin/python examples/triage_agent.py`: it starts the server on the demo mailbox.
+A real agent would let a model write the draft; everything else would stay as it is.
+"""
+
+import sys
+from typing import Any
+
+import anyio
+from mcp import Client, StdioServerParameters
+
+SERVER = StdioServerParameters(command=sys.executable, args=["-m", "salesos_inbox.cli", "serve", "--demo"])
+
+
+async def work(inbox: Client) -> None:
+    """Triage the inbox, draft a reply to its most urgent thread, and say what is there."""
+    threads = (await answer(inbox, "triage_inbox", limit=50))["threads"]
+    mine = [thread for thread in threads if thread["whose_turn"] == "yours"]
+    urgent = threads[0]
+    assert urgent["follow_up_due"], "what is due comes first"
+
+    thread = await answer(inbox, "read_thread", thread_id=urgent["thread_id"])
+    assert thread["messages"][-1]["text"].startswith("<mail "), "other people's words stand between marks"
+
+    first_name = urgent["last_from"].split()[0]
+    body = f"Dear {first_name},\n\nThank you for your patience. You will have our answer today.\n\nMaya"
+    draft = await answer(inbox, "save_draft", thread_id=urgent["thread_id"], reply_all=True, body=body)
+    assert f"<{draft['to'][0]}>" in urgent["last_from"], "the recipients follow from the thread"
+    assert draft["subject"] == f"Re: {urgent['subject']}"
+
+    # This program shows nothing to a person, so nothing can leave.
+    refused = await inbox.call_tool("send_email", {"draft_id": draft["draft_id"]})
+    assert refused.is_error
+    assert (refused.meta or {})["salesos-inbox/error"]["code"] == "nobody_asked"
+    assert (await answer(inbox, "get_inbox_stats"))["counts"]["sent_today"] == 0
+
+    print(f"{len(threads)} threads, {len(mine)} wait for you.")
+    print(f"Most urgent: {urgent['subject']}")
+    print(f"A reply to {', '.join(draft['to'])} waits in your drafts; send it when you have read it.")
+
+
+async def answer(inbox: Client, tool: str, /, **arguments: Any) -> dict[str, Any]:
+    """Call a tool and return its structured answer."""
+    result = await inbox.call_tool(tool, arguments)
+    assert not result.is_error, result.content
+    return result.structured_content or {}
+
+
+async def main() -> None:
+    """Start the server and work with it over standard input and output."""
+    async with Client(SERVER) as inbox:
+        await work(inbox)
+
+
+if __name__ == "__main__":
+    anyio.run(main)
