@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import tzinfo
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from salesos_inbox.errors import InvalidArguments
 
@@ -37,6 +38,13 @@ class Settings:
     """How long a person has to answer, in seconds (`SALESOS_APPROVAL_SECONDS`)."""
 
     def __post_init__(self) -> None:
+        for name, value in (
+            ("SALESOS_TOKEN", self.token),
+            ("SALESOS_API_KEY", self.api_key),
+            ("SALESOS_ORGANIZATION_ID", self.organization_id),
+        ):
+            if value and not (value.isascii() and value.isprintable()):
+                raise InvalidArguments(f"{name} holds a character that no header can carry: copy it again.")
         if self.token and self.api_key:
             raise InvalidArguments("SALESOS_TOKEN and SALESOS_API_KEY are both set: keep one of them.")
 
@@ -64,17 +72,13 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     def text(name: str) -> str | None:
         return environment.get(f"SALESOS_{name}", "").strip() or None
 
-    base_url = text("BASE_URL") or DEFAULT_BASE_URL
-    if not base_url.startswith(("https://", "http://")):
-        raise InvalidArguments("SALESOS_BASE_URL must begin with https:// (or http:// for a sandbox).")
-    state_dir = text("STATE_DIR")
     return Settings(
         token=text("TOKEN"),
         api_key=text("API_KEY"),
-        base_url=base_url.rstrip("/"),
+        base_url=_base_url(text("BASE_URL") or DEFAULT_BASE_URL),
         organization_id=text("ORGANIZATION_ID"),
         timezone=_timezone(text("TIMEZONE")),
-        state_dir=Path(state_dir).expanduser() if state_dir else None,
+        state_dir=_directory("SALESOS_STATE_DIR", text("STATE_DIR")),
         read_only=_switch("SALESOS_READ_ONLY", environment.get("SALESOS_READ_ONLY", "")),
         tools=split_names(text("TOOLS") or ""),
         approval_seconds=_seconds("SALESOS_APPROVAL_SECONDS", text("APPROVAL_SECONDS"), 120.0),
@@ -88,6 +92,32 @@ def split_names(text: str) -> tuple[str, ...]:
 
 def _masked(secret: str | None) -> str:
     return "None" if secret is None else "'***'"
+
+
+def _base_url(text: str) -> str:
+    if not text.startswith(("https://", "http://")):
+        raise InvalidArguments("SALESOS_BASE_URL must begin with https:// (or http:// for a sandbox).")
+    try:
+        url = urlsplit(text)
+        usable = bool(url.hostname) and url.port != 0 and text.isascii() and text.isprintable() and " " not in text
+    except ValueError:
+        usable = False
+    if not usable:
+        raise InvalidArguments("SALESOS_BASE_URL is not an address: write it like https://api.salesos.org/v1.")
+    if "@" in text or "?" in text or "#" in text:
+        raise InvalidArguments(
+            "SALESOS_BASE_URL must hold no password, query or fragment: leave out what @, ? and # add."
+        )
+    return text.rstrip("/")
+
+
+def _directory(name: str, text: str | None) -> Path | None:
+    try:
+        return Path(text).expanduser() if text else None
+    except RuntimeError as error:
+        raise InvalidArguments(
+            f"{name} begins with the home of a user that there is not: write the path out."
+        ) from error
 
 
 def _switch(name: str, text: str) -> bool:

@@ -14,6 +14,8 @@ from salesos_inbox.mail.unicode import clean, one_line
 
 BODY_CHARACTERS = 6000
 """How much of a message's body a card shows."""
+LONGEST_ADDRESS = 1200
+"""Characters of an address with its name: more than one can have, so that none is ever cut."""
 LISTED_THREADS = 30
 """How many threads a card names before it counts the rest."""
 
@@ -70,26 +72,25 @@ def message_card(
     lines: list[str] = []
     if unknown:
         lines += [f"! {len(unknown)} of {_count(len(recipients), 'recipient')} not seen in this thread before:"]
-        lines += [f"!     {inert(item.email)}" for item in unknown]
+        lines += [f"!     {_address(item)}" for item in unknown]
         lines += [""]
-    lines += [
-        f"{item.kind}: {inert(item.email)} ({item.known_from or 'new in this conversation'})" for item in recipients
-    ]
-    lines += [f"Subject: {inert(one_line(subject, 300)) or '(none)'}"]
-    lines += [f"In reply to: {inert(one_line(in_thread, 120))}"] if in_thread is not None else ["A new conversation"]
+    lines += [f"{item.kind}: {_address(item)} ({item.known_from or 'new in this conversation'})" for item in recipients]
+    lines += [f"Subject: {_shown(subject, 300) or '(none)'}"]
+    lines += [f"In reply to: {_shown(in_thread, 120)}"] if in_thread is not None else ["A new conversation"]
     lines += [f"Leaves: {when}" if when else "Leaves: at once"]
     lines += ["Message:", *_quoted(body)]
+    content = "\n".join((*(f"{item.kind} {item.email}" for item in recipients), subject, body))
     if when:
-        return Card("Schedule this email?", tuple(lines), "Schedule it", content=body)
-    return Card("Send this email?", tuple(lines), "Send it", content=body)
+        return Card("Schedule this email?", tuple(lines), "Schedule it", content)
+    return Card("Send this email?", tuple(lines), "Send it", content)
 
 
 def threads_card(title: str, approve: str, groups: Sequence[tuple[str, Sequence[ThreadLine]]]) -> Card:
     """Return the card for a deletion or a plan: each action with its threads, by people and subject, counted."""
     lines: list[str] = []
     for action, threads in groups:
-        lines.append(f"{action} ({_count(len(threads), 'thread')}):")
-        lines += [f"    {inert(item.people)}: {inert(item.subject)}" for item in threads[:LISTED_THREADS]]
+        lines.append(f"{_shown(action, 120)} ({_count(len(threads), 'thread')}):")
+        lines += [f"    {_shown(item.people, 200)}: {_shown(item.subject, 300)}" for item in threads[:LISTED_THREADS]]
         if len(threads) > LISTED_THREADS:
             lines.append(f"    and {len(threads) - LISTED_THREADS} more, not listed here")
     content = "\n".join(f"{action} {line.thread_id}" for action, threads in groups for line in threads)
@@ -98,7 +99,8 @@ def threads_card(title: str, approve: str, groups: Sequence[tuple[str, Sequence[
 
 def facts_card(title: str, approve: str, facts: Sequence[tuple[str, str]]) -> Card:
     """Return the card for one thing, as a list of named facts."""
-    return Card(title, tuple(f"{name}: {inert(one_line(value, 300))}" for name, value in facts), approve)
+    content = "\n".join(value for _, value in facts)
+    return Card(title, tuple(f"{name}: {_shown(value, 300)}" for name, value in facts), approve, content)
 
 
 def local_and_utc(moment: datetime, local: datetime, zone: str) -> str:
@@ -108,7 +110,16 @@ def local_and_utc(moment: datetime, local: datetime, zone: str) -> str:
 
 def inert(text: str) -> str:
     """Return `text` with its web addresses in a form that no client turns into a link."""
-    return re.sub(r"(?i)\b(https?|ftp)://", lambda found: found[1].replace("t", "x", 2) + ":⁄⁄", text)
+    without_schemes = re.sub(r"(?i)(https?|ftp)://", lambda found: found[1].replace("t", "x", 2) + ":⁄⁄", text)
+    return re.sub(r"(?i)\bwww\.", "www[.]", without_schemes).replace("://", ":⁄⁄")
+
+
+def _shown(text: str, limit: int) -> str:
+    return inert(one_line(text, limit))
+
+
+def _address(recipient: Recipient) -> str:
+    return _shown(recipient.email, LONGEST_ADDRESS)
 
 
 def _quoted(body: str) -> list[str]:

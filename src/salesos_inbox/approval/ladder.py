@@ -6,10 +6,9 @@ answer counts once, for exactly the card that was shown.
 """
 
 import hashlib
-import json
 import secrets
 from collections.abc import Callable
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import anyio
 from mcp.server.mcpserver import Context
@@ -48,6 +47,14 @@ _FORM: dict[str, Any] = {
 }
 
 
+class _State(BaseModel):
+    """What travels with a question and comes back with its answer; the protocol layer seals and verifies it."""
+
+    operation: str
+    card: str
+    asked_at: float
+
+
 class Question(Exception):
     """Ends a call of the newer era with a question; the client calls again with its answer."""
 
@@ -64,7 +71,7 @@ async def ask(
     `seconds` is how long a person has to answer, `clock` gives unix seconds.
 
     Raises `Declined` where a person said no, `NobodyAsked` where none could be asked or none
-    answered, `Conflict` for an approval that was used before, and `Question` to ask in the newer era.
+    answered, `Conflict` for an answer that was used before, and `Question` to ask in the newer era.
     """
     if not _can_be_asked(context):
         raise NobodyAsked(
@@ -98,33 +105,29 @@ async def _ask_within_call(context: Context[Any, Any], card: Card, seconds: floa
 async def _ask_by_result(context: Context[Any, Any], ledger: Ledger, card: Card, clock: Callable[[], float]) -> None:
     state = _read_state(context.request_state)
     answer = (context.input_responses or {}).get(_QUESTION)
-    if state is None or state["card"] != _digest(card) or not isinstance(answer, ElicitResult):
+    if state is None or state.card != _digest(card) or not isinstance(answer, ElicitResult):
         raise Question(_question(card, clock()))
-    _judge(answer, clock() - float(state["asked_at"]))
-    if not ledger.claim(str(state["operation"]), clock()):
+    now = clock()
+    if not ledger.claim(state.operation, now):  # before the answer counts: a no cannot become a yes either
         raise Conflict(
-            "This approval was used before, so nothing was done again: look at the result of the first call."
+            "This question was answered before, so nothing was done again: look at the result of the first call."
         )
+    _judge(answer, now - state.asked_at)
 
 
 def _question(card: Card, now: float) -> InputRequiredResult:
-    state = {"operation": secrets.token_urlsafe(16), "card": _digest(card), "asked_at": now}
+    state = _State(operation=secrets.token_urlsafe(16), card=_digest(card), asked_at=now)
     params = ElicitRequestFormParams(message=card.text, requested_schema=_FORM)
     return InputRequiredResult(
-        input_requests={_QUESTION: ElicitRequest(params=params)}, request_state=json.dumps(state)
+        input_requests={_QUESTION: ElicitRequest(params=params)}, request_state=state.model_dump_json()
     )
 
 
-def _read_state(request_state: str | None) -> dict[str, object] | None:
-    """Return our part of the state. The protocol layer has verified its seal, its call and its age."""
-    if not request_state:
-        return None
+def _read_state(request_state: str | None) -> _State | None:
     try:
-        state = json.loads(request_state)
-    except ValueError:
+        return _State.model_validate_json(request_state or "")
+    except ValidationError:
         return None
-    known = isinstance(state, dict) and {"operation", "card", "asked_at"} <= cast("dict[str, object]", state).keys()
-    return cast("dict[str, object]", state) if known else None
 
 
 def _digest(card: Card) -> str:

@@ -107,15 +107,21 @@ class Ledger:
 
 
 def _step(document: dict[str, Any]) -> Step:
-    return Step(**{**document, "thread_ids": tuple(document["thread_ids"])})
+    fields: dict[str, Any] = {**document, "thread_ids": tuple(document["thread_ids"])}
+    return Step(**fields)
 
 
 def _open(path: Path | None) -> sqlite3.Connection:
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.touch(mode=0o600)
+        path.chmod(0o600)
     connection = sqlite3.connect(path or ":memory:", isolation_level=None, timeout=5.0, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.executescript(_SCHEMA)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.executescript(_SCHEMA)
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection

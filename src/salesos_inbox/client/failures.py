@@ -22,13 +22,15 @@ from salesos_inbox.errors import (
 )
 
 _UNKNOWN_FIELD = re.compile(r"property (\w+) should not exist")
+_FIELD = re.compile(r"(?:each value in |nested property |property )?(\w+)")
+"""What a sentence of the service's validation is about. Its other words may be names of fields too: `to`, `from`."""
 _SCOPE = re.compile(r"\bscope\W+(read|write|delete|admin)\b")
 
 
 def failure(
     route: Route, status: int, payload: object, *, ids: dict[str, str], retry_after: float | None = None
 ) -> InboxError:
-    """Return the error that an answer with `status` (400 and above) and `payload` stands for.
+    """Return the error that an answer with `status` (none of 200 to 299) and `payload` stands for.
 
     `ids` are the ids of the path; `retry_after` is in seconds.
     """
@@ -55,14 +57,24 @@ def failure(
             return RateLimited(
                 f"SalesOS takes no more requests for now: wait {_seconds(retry_after)} and call again.", retry_after
             )
-        case _ if status >= 500 and route.method != "GET":
+        case _ if not 400 <= status < 500 and route.method != "GET":
             return outcome_unknown(route)
+        case _ if status < 400:
+            return ContractBroken(
+                f"SalesOS sends the request to {route.purpose} elsewhere (status {status}): "
+                "ask the user to check SALESOS_BASE_URL."
+            )
         case _ if status >= 500:
             return Unavailable(f"SalesOS could not {route.purpose} (status {status}): call again in a minute.")
         case _:
             return ContractBroken(
                 f"SalesOS answered the request to {route.purpose} with status {status}, an unknown one: tell the user."
             )
+
+
+def asks_for_csrf_token(status: int, payload: object) -> bool:
+    """Return whether a refusal is about the CSRF token, missing or stale."""
+    return status == 403 and "csrf" in " ".join(_messages(payload)).lower()
 
 
 def outcome_unknown(route: Route) -> OutcomeUnknown:
@@ -98,8 +110,8 @@ def _validation(route: Route, messages: Iterable[str]) -> InboxError:
             f"SalesOS does not know the field {', '.join(sorted(set(unknown)))} of {route.method} {route.path}: "
             "tell the user that the API differs from this server's contract."
         )
-    words = (word for message in messages for word in re.findall(r"\w+", message))
-    named = [name for name in dict.fromkeys(words) if name in known]
+    subjects = (found[1] for message in messages if (found := _FIELD.match(message)))
+    named = [name for name in dict.fromkeys(subjects) if name in known]
     if named:
         return InvalidArguments(f"SalesOS refused the value of {', '.join(named)}: correct it and call again.")
     return InvalidArguments(f"SalesOS refused the request to {route.purpose} as invalid: check the arguments.")
@@ -141,4 +153,7 @@ def _not_found(ids: dict[str, str]) -> str:
 
 
 def _seconds(retry_after: float | None) -> str:
-    return "a minute" if retry_after is None else f"{max(1, round(retry_after))} seconds"
+    if retry_after is None:
+        return "a minute"
+    seconds = max(1, round(retry_after))
+    return f"{seconds} second{'s' * (seconds > 1)}"

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import time
 import uuid
 from collections.abc import Callable
@@ -12,18 +13,20 @@ import anyio
 import httpx
 from pydantic import ValidationError
 
-from salesos_inbox.client.failures import failure, outcome_unknown
+from salesos_inbox.client.failures import asks_for_csrf_token, failure, outcome_unknown
 from salesos_inbox.client.lists import read_list
 from salesos_inbox.client.retry import Fault, delay_before_repeat
 from salesos_inbox.client.session import Session
 from salesos_inbox.contract import models, routes
 from salesos_inbox.contract.routes import Route
-from salesos_inbox.errors import ContractBroken, InboxError, RateLimited, Unavailable
+from salesos_inbox.errors import ContractBroken, InboxError, NotFound, RateLimited, Unauthorized, Unavailable
 from salesos_inbox.settings import Settings
 
 CALL_SECONDS = 30.0
 """The deadline of one call, its repeats included."""
 CONNECT_SECONDS = 5.0
+LARGEST_ANSWER = 64 * 2**20
+"""Bytes of one answer, unpacked; what is longer is no answer of this API."""
 
 _AnswerT = TypeVar("_AnswerT", bound=models.Answer)
 _Json = dict[str, object]
@@ -192,7 +195,13 @@ class InboxClient:
         return await self._one(routes.GET_ME, models.User)
 
     async def _fetch_csrf_token(self) -> str:
-        return (await self._one(routes.GET_CSRF_TOKEN, models.CsrfToken)).csrf_token
+        try:
+            return (await self._one(routes.GET_CSRF_TOKEN, models.CsrfToken)).csrf_token
+        except NotFound:
+            raise Unauthorized(
+                "SalesOS wants a CSRF token for this session and hands none out, so nothing was changed: "
+                "ask the user to set a SALESOS_API_KEY instead of the token."
+            ) from None
 
     async def _fetch_token(self) -> str:
         return (await self._one(routes.REFRESH_TOKEN, models.RefreshedToken)).access_token
@@ -223,35 +232,39 @@ class InboxClient:
 
         A write is shielded from cancellation, so that it is never cut between leaving and being answered.
         """
+        if any(not identifier.strip(".") for identifier in ids.values()):
+            raise failure(route, 404, None, ids=ids)  # in a path it would name another endpoint
         is_write = route.method != "GET"
         if route is not routes.REFRESH_TOKEN and route is not routes.GET_CSRF_TOKEN:
             await self._session.refresh(self._clock(), self._fetch_token)
         deadline = anyio.current_time() + self._seconds
-        repeats, renewed = 0, False
+        repeats, renewed, fault = 0, False, Fault.NOT_SENT
         with anyio.CancelScope(deadline=deadline + CONNECT_SECONDS, shield=is_write):
             while True:
                 write_headers = await self._session.write_headers(self._fetch_csrf_token) if is_write else {}
+                fault = Fault.LOST  # should both deadlines pass at once, as when the machine slept
                 reply, fault = await self._send(route, request, ids, write_headers, deadline)
-                if reply is not None:
+                if reply is None:
+                    error, retry_after = _lost(route, fault), None
+                else:
                     self._session.keep_csrf_token(reply.headers.get("x-csrf-token"))
-                    if reply.status < 400:
+                    if 200 <= reply.status < 300:
                         return reply
-                    if is_write and not renewed and _needs_csrf_token(reply):
+                    fault = Fault.THROTTLED
+                    if is_write and not renewed and asks_for_csrf_token(reply.status, reply.payload):
                         renewed = True
                         await self._session.renew_csrf_token(write_headers.get("X-CSRF-Token"), self._fetch_csrf_token)
                         continue
                     error = failure(route, reply.status, reply.payload, ids=ids, retry_after=_retry_after(reply))
                     if not isinstance(error, RateLimited):
                         raise error
-                    fault, retry_after = Fault.THROTTLED, error.retry_after
-                else:
-                    error, retry_after = _lost(route, fault), None
+                    retry_after = error.retry_after
                 delay = delay_before_repeat(fault, repeats, retry_after, deadline - anyio.current_time())
                 if delay is None:
                     raise error
                 repeats += 1
                 await anyio.sleep(delay)
-        raise _lost(route, Fault.LOST)
+        raise _lost(route, fault)
 
     async def _send(
         self,
@@ -264,17 +277,21 @@ class InboxClient:
         """Put one request on the wire; the reply is None where `Fault` says why there is none."""
         body = request.body() if request is not None else None
         headers = {**self._session.headers(), **write_headers, "X-Request-ID": str(uuid.uuid4())}
+        seconds_left = deadline - anyio.current_time()
+        if seconds_left <= 0:
+            return None, Fault.NOT_SENT
         fault = Fault.LOST
-        with anyio.move_on_after(deadline - anyio.current_time()):
+        with anyio.move_on_after(seconds_left):
             try:
-                response = await self._http.request(
+                async with self._http.stream(
                     route.method,
                     route.url(**ids),
                     params=_query(body) if route.method == "GET" else None,
                     json=body if route.method != "GET" else None,
                     headers=headers,
-                )
-                return _Reply(response.status_code, response.headers, _payload(route, response)), fault
+                ) as response:
+                    payload = _payload(route, response.status_code, await _content(response))
+                    return _Reply(response.status_code, response.headers, payload), fault
             except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
                 fault = Fault.NOT_SENT
             except (httpx.TransportError, httpx.DecodingError):
@@ -283,7 +300,7 @@ class InboxClient:
 
 
 def _lost(route: Route, fault: Fault) -> InboxError:
-    if route.method == "GET" or fault is Fault.NOT_SENT:
+    if route.method == "GET" or fault is not Fault.LOST:
         return Unavailable(
             f"SalesOS could not be reached to {route.purpose}, and nothing was changed: call again in a minute, "
             "and if that fails too ask the user to check the connection and SALESOS_BASE_URL."
@@ -291,17 +308,28 @@ def _lost(route: Route, fault: Fault) -> InboxError:
     return outcome_unknown(route)
 
 
-def _needs_csrf_token(reply: _Reply) -> bool:
-    return reply.status == 403 and "csrf" in json.dumps(reply.payload).lower()
+async def _content(response: httpx.Response) -> bytes:
+    """Return the body, broken off where it is longer than any answer."""
+    content = bytearray()
+    async for chunk in response.aiter_bytes():
+        content += chunk
+        if len(content) > LARGEST_ANSWER:
+            break
+    return bytes(content)
 
 
-def _payload(route: Route, response: httpx.Response) -> object:
-    if response.status_code == 204 or not response.content:
-        return None
+def _payload(route: Route, status: int, content: bytes) -> object:
+    """Return the JSON of an answer; an empty one is `{}` where it may be empty, None where it failed anyway.
+
+    Raises `ContractBroken` or, for a write, `OutcomeUnknown` for anything else that is said to be a success.
+    """
+    may_be_empty = route.answer is None or (status == 204 and route.method != "GET")
+    if not content and may_be_empty:
+        return {}
     try:
-        return response.json()
-    except ValueError:
-        if response.status_code >= 400:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        if not 200 <= status < 300:
             return None
         if route.method == "GET":
             raise ContractBroken(
@@ -313,7 +341,7 @@ def _payload(route: Route, response: httpx.Response) -> object:
 
 def _parse(route: Route, model: type[_AnswerT], payload: object) -> _AnswerT:
     try:
-        return model.model_validate(payload if payload is not None else {})
+        return model.model_validate(payload)
     except ValidationError as error:
         fields = sorted({".".join(str(part) for part in item["loc"]) for item in error.errors(include_input=False)})
         names = ", ".join(field for field in fields if field) or "the body"
@@ -332,6 +360,7 @@ def _query(body: _Json | None) -> dict[str, str]:
 def _retry_after(reply: _Reply) -> float | None:
     """Return the seconds of `Retry-After` (RFC 9110, 10.2.3), where it is a number."""
     try:
-        return max(0.0, float(reply.headers.get("retry-after", "")))
+        seconds = float(reply.headers.get("retry-after", ""))
     except ValueError:
         return None
+    return max(0.0, seconds) if math.isfinite(seconds) else None

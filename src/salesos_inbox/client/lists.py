@@ -10,7 +10,7 @@ from typing import cast
 
 from salesos_inbox.errors import ContractBroken
 
-_ITEMS = ("items", "data", "results", "threads", "folders", "scheduled", "emails")
+_ITEMS = ("items", "data", "results", "threads", "folders", "scheduled", "scheduledEmails", "emails")
 _TOTALS = ("total", "totalCount", "count")
 
 
@@ -37,24 +37,30 @@ def read_list(payload: object, total_header: str | None) -> RawPage:
     if not isinstance(payload, dict):
         raise ContractBroken("The service answered a list in a form that is not known; nothing was read from it.")
     envelope = cast("dict[str, object]", payload)
-    inner = envelope.get("data")
-    if isinstance(inner, dict):
-        return read_list(cast("dict[str, object]", inner), total_header)
+    about: dict[str, object] = {}
+    while isinstance(inner := envelope.get("data"), dict):
+        about |= _about(envelope)
+        envelope = cast("dict[str, object]", inner)
     items = next((envelope[key] for key in _ITEMS if isinstance(envelope.get(key), list)), None)
     if items is None:
         raise ContractBroken("The service answered a list without its items; nothing was read from it.")
-    about: dict[str, object] = {}
-    for key in ("meta", "pagination"):
-        part = envelope.get(key)
-        if isinstance(part, dict):
-            about |= cast("dict[str, object]", part)
-    about |= {key: value for key, value in envelope.items() if key not in _ITEMS}
+    about |= _about(envelope)
     return RawPage(
         cast("list[object]", items),
         _total(about, total_header),
         _has_more(about),
         _text(about.get("nextCursor")),
     )
+
+
+def _about(envelope: Mapping[str, object]) -> dict[str, object]:
+    """Return what an envelope says of its list, at its top or in a part of its own."""
+    about: dict[str, object] = {}
+    for key in ("meta", "pagination"):
+        part = envelope.get(key)
+        if isinstance(part, dict):
+            about |= cast("dict[str, object]", part)
+    return about | {key: value for key, value in envelope.items() if key not in _ITEMS}
 
 
 def _total(about: Mapping[str, object], total_header: str | None) -> int | None:
@@ -73,9 +79,10 @@ def _integer(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | str):
         return None
     try:
-        return int(value)
+        number = int(value)
     except ValueError:
         return None
+    return number if number >= 0 else None
 
 
 def _text(value: object) -> str | None:

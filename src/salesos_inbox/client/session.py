@@ -9,10 +9,13 @@ from typing import cast
 
 import anyio
 
+from salesos_inbox.errors import InboxError
 from salesos_inbox.settings import Settings
 
 REFRESH_BEFORE = 300.0
 """Seconds before its end at which a token is exchanged for a fresh one."""
+REFRESH_AGAIN = 60.0
+"""Seconds between two tries to exchange it."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +34,13 @@ def read_claims(token: str) -> Claims:
     try:
         part = token.split(".")[1]
         payload = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
-    except (IndexError, ValueError, binascii.Error):
+    except (IndexError, ValueError, RecursionError, binascii.Error):
         payload = None
     if not isinstance(payload, dict):
         return Claims(None, True)
     claims = cast("dict[str, object]", payload)
     expires_at = claims.get("exp")
-    return Claims(float(expires_at) if isinstance(expires_at, int | float) else None, "jti" in claims)
+    return Claims(expires_at if isinstance(expires_at, int | float) else None, "jti" in claims)
 
 
 class Session:
@@ -48,6 +51,7 @@ class Session:
         self._api_key = settings.api_key
         self._organization_id = settings.organization_id
         self._csrf_token: str | None = None
+        self._next_refresh = 0.0
         self._renewing_csrf = anyio.Lock()
         self._refreshing = anyio.Lock()
 
@@ -83,14 +87,24 @@ class Session:
             self._csrf_token = token
 
     async def refresh(self, now: float, fetch_token: Callable[[], Awaitable[str]]) -> None:
-        """Exchange a token that ends soon (`now` in unix seconds), once for all calls that need it."""
-        if not self._ends_soon(now):
+        """Exchange a token that ends soon (`now` in unix seconds), once for all calls that need it.
+
+        Where that fails, the present token serves on, and the exchange is tried again a minute later.
+        """
+        if not self._needs_refresh(now):
             return
         async with self._refreshing:
-            if self._ends_soon(now) and (token := await fetch_token()):
+            if not self._needs_refresh(now):
+                return
+            self._next_refresh = now + REFRESH_AGAIN
+            try:
+                token = await fetch_token()
+            except InboxError:
+                return
+            if token:
                 self._token = token
                 self._csrf_token = None
 
-    def _ends_soon(self, now: float) -> bool:
+    def _needs_refresh(self, now: float) -> bool:
         expires_at = read_claims(self._token).expires_at if self._token else None
-        return expires_at is not None and now < expires_at < now + REFRESH_BEFORE
+        return expires_at is not None and now < expires_at < now + REFRESH_BEFORE and now >= self._next_refresh

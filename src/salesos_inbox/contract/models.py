@@ -249,19 +249,17 @@ class User(Answer):
 
 
 class CsrfToken(Answer):
-    """The token that state-changing requests of a session must carry."""
+    """The token that state-changing requests of a session must carry; in snake case on the wire, read in both."""
 
     mark = Mark.SIBLING
-    model_config = ConfigDict(extra="allow")
 
     csrf_token: str = ""
 
 
 class RefreshedToken(Answer):
-    """A new bearer token; `expires_in` is in seconds."""
+    """A new bearer token; `expires_in` is in seconds. In snake case on the wire, read in both."""
 
     mark = Mark.SIBLING
-    model_config = ConfigDict(extra="allow")
 
     access_token: str = ""
     expires_in: int | None = None

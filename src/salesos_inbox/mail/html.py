@@ -80,6 +80,11 @@ def html_to_text(html: str) -> HtmlText:
     return HtmlText("\n\n".join(filter(None, (text, link_list(links)))), links, walk.hidden_chars)
 
 
+def _is_pixel(attributes: Attributes) -> bool:
+    """Whether an image is a point that nobody sees, as trackers send it."""
+    return any(attributes.get(side) in {"0", "1", "0px", "1px"} for side in ("width", "height"))
+
+
 def link_list(links: Iterable[Link]) -> str:
     """The lines that say where numbered links lead: the whole host, the beginning of the path, nothing to click on."""
     return "\n".join(f"[{link.number}] {_inert(link)}" for link in links)
@@ -263,7 +268,7 @@ class _Walk:
 
     def image(self, attributes: Attributes, look: Look) -> None:
         alt = _WHITE.sub(" ", attributes.get("alt") or "").strip()
-        if alt and look.hides_boxes:
+        if alt and (look.hides_boxes or _is_pixel(attributes)):
             self.hidden_chars += len(alt)
         elif alt:
             self.writer.words(f"[image: {alt}]")
