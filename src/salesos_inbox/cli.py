@@ -4,6 +4,7 @@ import argparse
 import json
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -14,6 +15,8 @@ from salesos_inbox.errors import InboxError, InvalidArguments
 from salesos_inbox.settings import Settings, read_settings, split_names
 
 if TYPE_CHECKING:
+    import socket
+
     from mcp.client import ClientRequestContext
     from mcp_types import ElicitRequestParams, ElicitResult
 
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 PROGRAM = "salesos-inbox-mcp"
 SANDBOX_PORT = 8025
 HTTP_PORT = 8020
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 DEMO_TIMEZONE = "Europe/Berlin"
 
 _NO_ACCOUNT = (
@@ -81,7 +85,13 @@ def _serve_arguments(parser: argparse.ArgumentParser) -> None:
         "--http", action="store_true", help="serve Streamable HTTP instead of standard input and output"
     )
     parser.add_argument("--host", default="127.0.0.1", help="with --http: a loopback address (default 127.0.0.1)")
-    parser.add_argument("--port", type=int, default=HTTP_PORT, help=f"with --http (default {HTTP_PORT})")
+    parser.add_argument("--port", type=_port, default=HTTP_PORT, help=f"with --http (default {HTTP_PORT})")
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError("a port is a number from 0 to 65535")
+    return int(text)
 
 
 def _tool_arguments(parser: argparse.ArgumentParser) -> None:
@@ -103,13 +113,16 @@ def _serve(options: argparse.Namespace) -> int:
         server = build_server(services)
         try:
             if options.http:
-                print(f"Serving MCP at http://{options.host}:{options.port}/mcp", file=sys.stderr)
-                await serve_http(server, options.host, options.port)
+                with _listen(options.host, options.port) as listener:
+                    print(f"Serving MCP at http://{_address(listener)}/mcp", file=sys.stderr)
+                    await serve_http(server, listener)
             else:
                 await serve_stdio(server)
         finally:
             await services.close()
 
+    if not options.http:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # cancelled, the SDK would still wait for its input to end
     anyio.run(serve)
     return 0
 
@@ -169,11 +182,35 @@ def _state_dir(settings: Settings) -> Path:
     return settings.state_dir or user_state_path(PROGRAM, appauthor=False)
 
 
+def _listen(host: str, port: int) -> "socket.socket":
+    """Return a socket that listens on a loopback address.
+
+    Raises `InvalidArguments` for another address, and where the port cannot be had.
+    """
+    import socket
+
+    if host not in LOOPBACK:
+        raise InvalidArguments(
+            f"--host must be a loopback address ({', '.join(LOOPBACK)}), as callers are not authenticated."
+        )
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise InvalidArguments(
+            f"Port {port} of {host} is in use or cannot be used: choose another with --port."
+        ) from error
+
+
+def _address(listener: "socket.socket") -> str:
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 # sandbox
 
 
 def _sandbox_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--port", type=int, default=SANDBOX_PORT, help=f"on 127.0.0.1 (default {SANDBOX_PORT})")
+    parser.add_argument("--port", type=_port, default=SANDBOX_PORT, help=f"on 127.0.0.1 (default {SANDBOX_PORT})")
     parser.add_argument("--db", metavar="FILE", type=Path, help="keep the mail in this file (default: in memory)")
     parser.add_argument(
         "--import", dest="paths", metavar="PATH", type=Path, nargs="+", action="extend", default=[],
@@ -186,34 +223,45 @@ def _sandbox(options: argparse.Namespace) -> int:
     import uvicorn
 
     from salesos_inbox.sandbox.app import create_app
+
+    if missing := [path for path in options.paths if not path.exists()]:
+        raise InvalidArguments(f"There is nothing to import at {missing[0]}: check the path.")
+    with _listen("127.0.0.1", options.port) as listener:
+        store, user_id = _mailbox(options)
+        print(
+            f"The sandbox serves the SalesOS API on this machine. In another terminal:\n\n"
+            f"  export SALESOS_BASE_URL=http://{_address(listener)}/v1\n"
+            f"  export SALESOS_TOKEN={store.issue_token(user_id)}\n"
+            f"  {PROGRAM} serve\n\n"
+            f"The token is valid for a day. Stop the sandbox with Ctrl-C.",
+            flush=True,
+        )
+        config = uvicorn.Config(create_app(store), log_config=None, access_log=False)
+        uvicorn.Server(config).run(sockets=[listener])
+    return 0
+
+
+def _mailbox(options: argparse.Namespace) -> "tuple[Store, str]":
+    """Return the store and the id of its user, with the mail that the options ask for."""
+    import sqlite3
+
     from salesos_inbox.sandbox.seed import load_demo
     from salesos_inbox.sandbox.store import Store
 
-    store = Store(options.db or ":memory:")
+    try:
+        store = Store(options.db or ":memory:")
+    except sqlite3.Error as error:
+        raise InvalidArguments(
+            f"{options.db} cannot be used ({error}): give --db a new file, or one that a sandbox made."
+        ) from error
     if options.paths:
-        user_id = _import(store, options.user or "me@example.com", options.paths)
-    elif options.user:
-        user_id = store.add_user(options.user)
-    else:
-        user_id = load_demo(store)
-    print(
-        f"The sandbox serves the SalesOS API on this machine. In another terminal:\n\n"
-        f"  export SALESOS_BASE_URL=http://127.0.0.1:{options.port}/v1\n"
-        f"  export SALESOS_TOKEN={store.issue_token(user_id)}\n"
-        f"  {PROGRAM} serve\n\n"
-        f"The token is valid for a day. Stop the sandbox with Ctrl-C.",
-        flush=True,
-    )
-    app = create_app(store)
-    uvicorn.run(app, host="127.0.0.1", port=options.port, log_config=None, access_log=False)
-    return 0
+        return store, _import(store, options.user or "me@example.com", options.paths)
+    return store, store.add_user(options.user) if options.user else load_demo(store)
 
 
 def _import(store: "Store", user: str, paths: Sequence[Path]) -> str:
     from salesos_inbox.sandbox.importing import import_mail
 
-    if missing := [path for path in paths if not path.exists()]:
-        raise InvalidArguments(f"There is nothing to import at {missing[0]}: check the path.")
     user_id = store.add_user(user)
     report = import_mail(store, user_id, paths, progress=_show_progress)
     print(f"\rImported {report.messages} messages in {report.threads} threads", end="", file=sys.stderr)
@@ -255,14 +303,15 @@ def _manifest_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _manifest(options: argparse.Namespace) -> int:
-    from salesos_inbox.manifest import TABLE_START, manifest, with_table
+    from salesos_inbox.manifest import TABLE_END, TABLE_START, manifest, with_table
 
     readme = Path("README.md")
-    if not readme.exists() or TABLE_START not in readme.read_text(encoding="utf-8"):
+    text = readme.read_text(encoding="utf-8") if readme.exists() else ""
+    if TABLE_START not in text or TABLE_END not in text:
         raise InvalidArguments("Run this in the project's root, where README.md has the table of tools.")
     wanted = {
         Path("tool_manifest.json"): manifest(_version()),
-        readme: with_table(readme.read_text(encoding="utf-8")),
+        readme: with_table(text),
     }
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     if not options.check:
@@ -309,10 +358,11 @@ async def _call_tool(settings: Settings, demo: bool, tool: str, arguments: dict[
     try:
         ask = _ask_in_terminal if sys.stdin.isatty() else None
         async with Client(build_server(services), elicitation_callback=ask) as client:
-            result = await client.call_tool(tool, arguments)
-    except MCPError as error:
-        print(error, file=sys.stderr)
-        return 2
+            try:
+                result = await client.call_tool(tool, arguments)
+            except MCPError as error:
+                print(error, file=sys.stderr)
+                return 2
     finally:
         await services.close()
     if result.is_error:

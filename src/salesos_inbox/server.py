@@ -3,6 +3,7 @@
 import difflib
 import json
 import logging
+import socket
 import traceback
 from collections.abc import Iterable
 from functools import cached_property
@@ -21,7 +22,8 @@ from salesos_inbox.errors import InboxError, InvalidArguments, RateLimited
 from salesos_inbox.tools._kit import Effect, InboxTool, Services
 
 NAME = "salesos-inbox-mcp"
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
+GRACEFUL_SECONDS = 3
+"""How long open HTTP requests are waited for when the server is stopped."""
 
 INSTRUCTIONS = """\
 A salesperson's email inbox (SalesOS). Start with triage_inbox: it says whose turn each thread is. Then read_thread \
@@ -145,6 +147,7 @@ _SYNONYMS = {
     "from": ("sender",),
     "date": ("remind_at", "send_at", "after"),
     "time": ("remind_at", "send_at"),
+    "when": ("remind_at", "send_at"),
     "scheduled_for": ("send_at",),
     "reminder_date": ("remind_at",),
     "entity_type": ("record_type",),
@@ -160,9 +163,8 @@ def _meant(name: str, known: dict[str, object]) -> str | None:
         return snake
     if snake == "read" and "unread" in known:
         return "unread, its opposite"
-    for synonym in _SYNONYMS.get(snake, ()):
-        if synonym in known:
-            return synonym
+    if synonyms := [synonym for synonym in _SYNONYMS.get(snake, ()) if synonym in known]:
+        return " or ".join(synonyms)
     close = difflib.get_close_matches(snake, known, n=1, cutoff=0.6)
     return close[0] if close else None
 
@@ -171,7 +173,7 @@ def _outcome(tool: Tool, error: ToolError) -> CallToolResult | InputRequiredResu
     """Return what a tool's exception means: a question to a person, or words for the model."""
     from salesos_inbox.approval.ladder import Question
 
-    cause = error.__cause__
+    cause = _innermost(error.__cause__)
     if isinstance(cause, Question):
         return cause.result
     if isinstance(cause, InboxError):
@@ -186,15 +188,41 @@ def _outcome(tool: Tool, error: ToolError) -> CallToolResult | InputRequiredResu
     return failed(InboxError(f"{tool.name} failed inside this server ({type(cause).__name__} at {place}); {outcome}."))
 
 
+def _innermost(error: BaseException | None) -> BaseException | None:
+    """Return the first exception in (groups of) groups, as task groups raise them."""
+    while isinstance(error, BaseExceptionGroup):
+        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+    return error
+
+
+_MUST_BE = {
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "string_type": "must be a text",
+    "list_type": "must be a list",
+    "model_type": "must be an object",
+    "literal_error": "must be {expected}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "too_short": "must hold at least {min_length}",
+    "too_long": "must hold at most {max_length}",
+}
+"""What an argument must be, by pydantic's name of what is wrong with it."""
+
+
 def explain(name: str, error: ValidationError) -> str:
-    """Return in one sentence which argument is wrong and what it must be."""
+    """Return in one sentence which argument is wrong and what it must be; its value is not repeated."""
     first = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in first["loc"]) or "the arguments"
+    where = ".".join(str(part) for part in first["loc"])[:80] or "the arguments"
     if first["type"] == "missing":
         return f"{name} needs {where}: give it and call again."
     if first["type"] == "extra_forbidden":
         return f"{name} does not take {where}: leave it out and call again."
-    return f"{name}: {where} is not valid ({first['msg'][:160]}): correct it and call again."
+    must_be = _MUST_BE.get(first["type"], "is not valid").format(**first.get("ctx", {}))
+    return f"{name}: {where} {must_be}: correct it and call again."
 
 
 def failed(error: InboxError) -> CallToolResult:
@@ -238,17 +266,15 @@ async def serve_stdio(server: InboxServer) -> None:
     await server.run_stdio_async()
 
 
-async def serve_http(server: InboxServer, host: str, port: int) -> None:
-    """Serve Streamable HTTP at `/mcp` on a loopback address, with `Origin` and `Host` checked.
+async def serve_http(server: InboxServer, listener: socket.socket) -> None:
+    """Serve Streamable HTTP at `/mcp` on a socket of a loopback address, with `Origin` and `Host` checked.
 
-    Raises `InvalidArguments` for another address: there is no authentication of callers yet.
+    Callers are not authenticated, so no other address will do.
     """
-    if host not in LOOPBACK:
-        raise InvalidArguments(
-            f"--host must be a loopback address ({', '.join(LOOPBACK)}), as callers are not authenticated."
-        )
     import uvicorn
 
-    app = server.streamable_http_app(host=host)
-    config = uvicorn.Config(app, host=host, port=port, log_level="warning", access_log=False)
-    await uvicorn.Server(config).serve()
+    app = server.streamable_http_app(host="127.0.0.1")  # by which the SDK turns both checks on
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, timeout_graceful_shutdown=GRACEFUL_SECONDS, lifespan="on"
+    )
+    await uvicorn.Server(config).serve(sockets=[listener])

@@ -1,0 +1,84 @@
+"""Measure everything, and print the figures as tables; `--write` puts them into README.md, between its marks."""
+
+import argparse
+import os
+import platform
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import startup
+import tokens
+from figures import Figure, table
+
+README = Path(__file__).parents[1] / "README.md"
+START, END = "<!-- numbers -->", "<!-- end of numbers -->"
+
+_ROW = re.compile(r"^(\w.*?) +([\d.]+) +([\d.]+)$", re.MULTILINE)
+
+
+def sandbox() -> list[Figure]:
+    """Load 100,000 threads into the sandbox and return its figures, the slowest kind of request of each."""
+    command = [sys.executable, str(Path(__file__).with_name("sandbox.py"))]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    loaded = printed.partition("\n")[0]
+    slowest: dict[str, tuple[float, str]] = {}
+    for name, _, p95 in _ROW.findall(printed):
+        kind = name.partition(",")[0]
+        slowest[kind] = max(slowest.get(kind, (0.0, "")), (float(p95), name))
+    return [
+        Figure("loading the sandbox", "", loaded),
+        *(
+            Figure(f"{kind}, p95 of the slowest kind", "≤ 30 ms", f"{p95:.0f} ms ({name})")
+            for kind, (p95, name) in slowest.items()
+            if kind in {"list", "search"}
+        ),
+    ]
+
+
+SECTIONS: dict[str, Callable[[], list[Figure]]] = {
+    "What it costs a model": tokens.measure,
+    "How fast it starts": startup.measure,
+    "How much the sandbox holds": sandbox,
+}
+
+
+def machine() -> str:
+    """Return what the figures were measured on, in general words."""
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return f"Measured by `make benchmark` with {python} on {os.cpu_count()} cores of {platform.machine()}."
+
+
+def report() -> str:
+    """Measure all sections, one after the other, and return them as Markdown."""
+    sections = [f"**{title}**\n\n{table(measure())}" for title, measure in SECTIONS.items()]
+    return "\n\n".join([*sections, machine()])
+
+
+def with_numbers(readme: str, numbers: str) -> str:
+    """Return `readme` with what stands between its marks replaced; raises `ValueError` where it has none."""
+    before, start, rest = readme.partition(START)
+    _, end, after = rest.partition(END)
+    if not (start and end):
+        raise ValueError(f"README.md has no place for the figures: put {START} and {END} into it.")
+    return f"{before}{START}\n{numbers}\n{END}{after}"
+
+
+def main() -> None:
+    """Measure and print, and with `--write` write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true", help="write the figures into README.md")
+    options = parser.parse_args()
+    readme = README.read_text(encoding="utf-8")
+    if options.write:
+        with_numbers(readme, "")
+    numbers = report()
+    print(numbers)
+    if options.write:
+        README.write_text(with_numbers(readme, numbers), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,206 @@
+"""The commands, as someone types them."""
+
+import json
+import re
+import signal
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from inline_snapshot import snapshot
+
+from processes import Done, Running, command, free_port, running
+
+MESSAGE = """\
+From: Kim Park <kim@customer.example>
+To: me@example.com
+Subject: {subject}
+Date: Wed, 18 Nov 2026 09:00:00 +0000
+Message-ID: <{subject}@customer.example>
+
+Could you send me the offer?
+"""
+
+
+@pytest.fixture
+def mail(tmp_path: Path) -> Path:
+    """A folder with two messages, a file that is none, and one that is empty."""
+    folder = tmp_path / "mail"
+    folder.mkdir()
+    for subject in ("offer", "invoice"):
+        (folder / f"{subject}.eml").write_text(MESSAGE.format(subject=subject))
+    (folder / "notes.txt").write_text("nothing like mail")
+    (folder / "empty.eml").write_text("")
+    return folder
+
+
+def exports(printed: str) -> dict[str, str]:
+    """Return the settings of the `export` lines that a user is told to copy."""
+    return dict(re.findall(r"^\s*export (\w+)=(\S+)$", printed, re.MULTILINE))
+
+
+def called(capsys: pytest.CaptureFixture[str], server: Running, *arguments: str) -> Any:
+    """Call a tool on the sandbox that `server` is, with what it printed, and return the answer."""
+    done = command(capsys, "call", *arguments, **exports(server.printed_by_now("Ctrl-C")))
+    assert (done.status, done.err) == (0, "")
+    return json.loads(done.out)
+
+
+# No account
+
+
+@pytest.mark.parametrize("arguments", [[], ["serve"], ["--read-only"], ["serve", "--http"], ["call", "list_folders"]])
+def test_without_an_account_two_sentences_say_how_to_get_on(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(capsys, *arguments) == Done(
+        2,
+        "",
+        "No account is set: put a SalesOS token into SALESOS_TOKEN, or a key into SALESOS_API_KEY.\n"
+        "To try it without an account, run: salesos-inbox-mcp serve --demo\n",
+    )
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"SALESOS_TOKEN": "secret-token", "SALESOS_API_KEY": "secret-key"},
+        {"SALESOS_TOKEN": "secret-token", "SALESOS_BASE_URL": "ftp://secret-token.example"},
+        {"SALESOS_TOKEN": "secret-token", "SALESOS_TIMEZONE": "Mars/Olympus"},
+        {"SALESOS_TOKEN": "secret-token", "SALESOS_READ_ONLY": "perhaps"},
+        {"SALESOS_TOKEN": "secret-token", "SALESOS_TOOLS": "reading,everything"},
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_named_and_its_secrets_are_not(
+    settings: dict[str, str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    done = command(capsys, "call", "list_folders", **settings, SALESOS_STATE_DIR=str(tmp_path))
+    assert (done.status, done.out, done.err.count("\n")) == (2, "", 1)
+    assert next(reversed(settings)) in done.err or "There is no tool or group 'everything'" in done.err
+    assert "secret" not in done.err
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(capsys, "--version") == Done(0, snapshot("0.1.0\n"), "")
+
+
+def test_an_unknown_option_is_refused_with_the_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    done = command(capsys, "serve", "--demo", "--write-only")
+    assert (done.status, done.out) == (2, "")
+    assert "unrecognized arguments: --write-only" in done.err
+
+
+# call
+
+
+def test_a_call_prints_the_answer_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    done = command(capsys, "call", "--demo", "search_threads", '{"query": "pricing", "limit": 1}')
+    assert (done.status, done.err) == (0, "")
+    assert len(json.loads(done.out)["threads"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "beginning"),
+    [
+        (["read_thread", '{"thread_id": "nothing-here"}'], 1, "not_found: There is no thread 'nothing-here'"),
+        (
+            ["list_threads", '{"isRead": true}'],
+            1,
+            "invalid_arguments: list_threads has no argument 'isRead': use unread",
+        ),
+        (["send_email", '{"to": ["kim@customer.example"], "body": "Hello"}'], 1, "nobody_asked: Nobody was asked"),
+        (["list_thread"], 2, "Unknown tool 'list_thread': use list_threads."),
+        (["list_threads", "{limit: 5}"], 2, "The arguments are not JSON: write them like '{\"limit\": 5}'."),
+        (["list_threads", "[5]"], 2, "The arguments must be a JSON object, like '{\"limit\": 5}'."),
+        (["list_threads", "--tools", "sending"], 2, "Unknown tool 'list_threads'"),
+        (["list_threads", "--tools", "mail"], 2, "There is no tool or group 'mail': the groups are reading,"),
+        (["archive_threads", '{"thread_ids": ["a"]}', "--read-only"], 2, "Unknown tool 'archive_threads'"),
+    ],
+)
+def test_a_call_that_fails_says_why_in_one_sentence(
+    arguments: list[str], status: int, beginning: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = command(capsys, "call", "--demo", *arguments)
+    assert (found.status, found.out, found.err.count("\n")) == (status, "", 1)
+    assert found.err.startswith(beginning)
+
+
+def test_a_service_that_is_down_is_told_from_a_wrong_call(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    down = {"SALESOS_BASE_URL": f"http://127.0.0.1:{free_port()}/v1", "SALESOS_TOKEN": "secret-token"}
+    found = command(capsys, "call", "list_folders", **down, SALESOS_STATE_DIR=str(tmp_path))
+    assert (found.status, found.out, found.err.count("\n")) == (1, "", 1)
+    assert found.err.startswith(
+        "unavailable: SalesOS could not be reached to list the folders, and nothing was changed"
+    )
+
+
+# sandbox
+
+
+def test_what_the_sandbox_prints_connects_a_server_to_it(capsys: pytest.CaptureFixture[str]) -> None:
+    port = free_port()
+    with running("sandbox", port=port) as sandbox:
+        folders = called(capsys, sandbox, "list_folders")["folders"]
+        assert folders[0]["folder"] == "Inbox"
+        thread_id = called(capsys, sandbox, "search_threads", '{"query": "pricing"}')["threads"][0]["thread_id"]
+        starred = called(capsys, sandbox, "star_threads", json.dumps({"thread_ids": [thread_id]}))
+        status, seconds = sandbox.stop(signal.SIGINT)
+    assert starred["results"] == [{"outcome": "done", "thread_ids": [thread_id]}]
+    assert exports("".join(sandbox.out)).keys() == {"SALESOS_BASE_URL", "SALESOS_TOKEN"}
+    assert (status, sandbox.err) == (130, [])
+    assert seconds < 5
+
+
+def test_imported_mail_stays_and_is_not_imported_twice(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, mail: Path
+) -> None:
+    database = str(tmp_path / "mail.db")
+    with running("sandbox", "--db", database, "--import", str(mail), port=free_port()) as sandbox:
+        first = called(capsys, sandbox, "list_threads")
+        sandbox.stop()
+    assert "Imported 2 messages in 2 threads, 0 duplicates and 2 unreadable left out." in sandbox.printed()
+    assert "notes.txt: not mail" in sandbox.printed()
+    assert "empty.eml: empty" in sandbox.printed()
+
+    with running("sandbox", "--db", database, "--import", str(mail), port=free_port()) as sandbox:
+        second = called(capsys, sandbox, "list_threads")
+        sandbox.stop()
+    assert "Imported 0 messages in 0 threads, 2 duplicates and 2 unreadable left out." in sandbox.printed()
+    assert first == second
+    assert sorted(row["subject"] for row in first["threads"]) == ["invoice", "offer"]
+
+
+def test_a_path_that_is_not_there_is_named_and_nothing_is_made(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    missing, database = tmp_path / "nothing-here", tmp_path / "mail.db"
+    done = command(capsys, "sandbox", "--db", str(database), "--import", str(missing), "--port", "0")
+    assert done == Done(2, "", f"There is nothing to import at {missing}: check the path.\n")
+    assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.parametrize("arguments", [["sandbox"], ["serve", "--demo", "--http"]])
+def test_a_port_in_use_is_said_in_words(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = command(capsys, *arguments, "--port", str(port))
+    assert done == Done(2, "", f"Port {port} of 127.0.0.1 is in use or cannot be used: choose another with --port.\n")
+
+
+@pytest.mark.parametrize("port", ["99999", "-1", "http"])
+def test_a_port_there_cannot_be_is_refused(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    done = command(capsys, "sandbox", f"--port={port}")
+    assert (done.status, done.out) == (2, "")
+    assert "argument --port: a port is a number from 0 to 65535" in done.err
+
+
+def test_a_file_that_is_no_database_is_said_in_words(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "letter.txt"
+    path.write_text("Dear Kim, " * 1000)
+    done = command(capsys, "sandbox", "--db", str(path), "--port", "0")
+    assert (done.status, done.out) == (2, "")
+    assert done.err == (
+        f"{path} cannot be used (file is not a database): give --db a new file, or one that a sandbox made.\n"
+    )
+    assert path.read_text() == "Dear Kim, " * 1000
