@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from salesos_inbox.contract import models
 
-SUBJECT_CHARACTERS = 80
+SUBJECT_CHARACTERS = 60
 SNIPPET_CHARACTERS = 60
-NAME_CHARACTERS = 40
+NAME_CHARACTERS = 30
 NOTE_CHARACTERS = 200
 SHOWN_RECIPIENTS = 10
 SHOWN_RECORDS = 5
@@ -52,7 +52,7 @@ class Folders(View):
 
 
 class ThreadRow(View):
-    """A thread in a list."""
+    """A thread in a list. Only a search has snippets: in a list they would double its cost."""
 
     thread_id: str
     subject: str
@@ -65,13 +65,13 @@ class ThreadRow(View):
     attachments: bool | None = None
     folder: str | None = None
     follow_up: str | None = None
-    records: list[str] | None = None
 
 
 class Threads(View):
-    """A page of threads."""
+    """A page of threads; their times are in `zone`."""
 
     threads: list[ThreadRow]
+    zone: str
     total: int | None = None
     next_cursor: str | None = None
     note: str | None = None
@@ -216,23 +216,27 @@ class FollowUpSet(View):
 
 
 def thread_row(
-    thread: models.ThreadSummary, own: frozenset[str], show_time: Callable[[datetime], str], *, folder: str | None
+    thread: models.ThreadSummary,
+    own: frozenset[str],
+    show_time: Callable[[datetime], str],
+    *,
+    folder: str,
+    snippet: bool,
 ) -> ThreadRow:
-    """Return a list's row for `thread`; `folder` is the one that was asked for, and is not repeated."""
+    """Return a list's row for `thread`; `folder` (case folded) is the one that was asked for, and is not repeated."""
     follow_up = thread.follow_up.reminder_date if thread.follow_up else None
     return ThreadRow(
         thread_id=thread.id,
         subject=one_line(thread.subject, SUBJECT_CHARACTERS),
         people=people(thread, own),
         at=show_time(thread.last_message_at) if thread.last_message_at else None,
-        snippet=one_line(thread.snippet, SNIPPET_CHARACTERS) or None,
+        snippet=(one_line(thread.snippet, SNIPPET_CHARACTERS) or None) if snippet else None,
         messages=thread.message_count if (thread.message_count or 0) > 1 else None,
         unread=True if thread.is_read is False else None,
         starred=thread.is_starred or None,
         attachments=thread.has_attachments or None,
-        folder=thread.folder if thread.folder and thread.folder != folder else None,
+        folder=thread.folder if thread.folder and thread.folder.casefold() != folder else None,
         follow_up=show_time(follow_up) if follow_up else None,
-        records=records(thread.crm_links),
     )
 
 

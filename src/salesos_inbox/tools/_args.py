@@ -13,6 +13,8 @@ from salesos_inbox.errors import InvalidArguments
 MOST_THREADS = 100
 """How many threads one call may change; a plan may hold more."""
 MOST_BODY_CHARACTERS = 1_000_000
+_FIRST_YEAR, _LAST_YEAR = 1970, 2200
+_LONGEST_POSITION = 2_000
 
 ThreadId = Annotated[str, Field(description="From list_threads, search_threads or triage_inbox")]
 ThreadIds = Annotated[list[str], Field(min_length=1, max_length=MOST_THREADS)]
@@ -36,6 +38,8 @@ def read_when(text: str, timezone: tzinfo | None, now: datetime) -> datetime:
     another form, a time without an offset where no zone is set, one the clocks skip, or a past one.
     """
     moment = _parse(text)
+    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+        raise InvalidArguments(f"The time {text[:40]!r} lies outside the years that mail has: give another.")
     if moment.tzinfo is None:
         if timezone is None:
             raise InvalidArguments(
@@ -64,6 +68,8 @@ def read_since(text: str | None, timezone: tzinfo | None) -> datetime | None:
         moment = datetime.combine(date.fromisoformat(text), time())
     except ValueError:
         moment = _parse(text)
+    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+        raise InvalidArguments(f"The time {text[:40]!r} lies outside the years that mail has: give another.")
     return (moment if moment.tzinfo else moment.replace(tzinfo=timezone or UTC)).astimezone(UTC)
 
 
@@ -100,7 +106,7 @@ def read_cursor(cursor: str | None, fingerprint: str) -> str | None:
     if cursor is None:
         return None
     found, _, position = cursor.partition(".")
-    if found != fingerprint or not position:
+    if found != fingerprint or not position or len(position) > _LONGEST_POSITION or not position.isprintable():
         raise InvalidArguments(
             "This cursor belongs to another query: repeat the arguments of the call that handed it out, "
             "or leave the cursor out to begin anew."

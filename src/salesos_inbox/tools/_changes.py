@@ -22,15 +22,16 @@ Known = dict[str, models.ThreadSummary]
 
 @dataclass(frozen=True)
 class Action:
-    """A change of threads. `folder` is where they go, for `move` alone."""
+    """A change of threads. `folder` is where they go, for `move` alone; `folder_name` is what the user calls it."""
 
     name: models.BulkAction
     folder: str | None = None
+    folder_name: str | None = None
 
     @property
     def title(self) -> str:
         """The action in a person's words."""
-        return f"{_TITLES[self.name]} {self.folder}" if self.folder else _TITLES[self.name]
+        return f"{_TITLES[self.name]} {self.folder_name or self.folder}" if self.folder else _TITLES[self.name]
 
     def holds(self, thread: models.ThreadSummary) -> bool:
         """Return whether `thread` is already as this action would leave it."""
@@ -40,12 +41,13 @@ class Action:
             case "star" | "unstar":
                 return thread.is_starred is (self.name == "star")
             case _:
-                return (thread.folder or "").lower() == self.target.lower()
+                return (thread.folder or "").lower() in self.targets
 
     @property
-    def target(self) -> str:
-        """The folder this action leaves a thread in; empty where it moves nothing."""
-        return {"archive": "archive", "delete": "trash"}.get(self.name, self.folder or "")
+    def targets(self) -> set[str]:
+        """What the folder that this action leaves a thread in is called, in lower case."""
+        known = {"archive": "archive", "delete": "trash"}.get(self.name)
+        return {known} if known else {name.lower() for name in (self.folder, self.folder_name) if name}
 
     def reverse(self, thread: models.ThreadSummary) -> tuple[str, str | None] | None:
         """Return the action and folder that take this back for `thread` as it was; None where unknown."""
@@ -137,10 +139,7 @@ async def _change_batch(desk: Desk, action: Action, batch: list[str], report: Re
     """Send one request, add what was not done to `report`, and return what was."""
     try:
         result = await request(batch)
-    except NotFound:
-        report.add(action.name, "not_found", batch)
-        return []
-    except OutcomeUnknown:
+    except (NotFound, OutcomeUnknown):
         result = models.BulkResult()
     if result is None:
         return batch
@@ -156,7 +155,8 @@ async def _change_batch(desk: Desk, action: Action, batch: list[str], report: Re
         report.add(action.name, "failed", unclear, _UNKNOWN)
         return confirmed
     shown = [thread_id for thread_id in unclear if thread_id in seen and action.holds(seen[thread_id])]
-    report.add(action.name, "failed", (item for item in unclear if item not in shown), _UNCONFIRMED)
+    report.add(action.name, "not_found", (item for item in unclear if item not in seen))
+    report.add(action.name, "failed", (item for item in unclear if item in seen and item not in shown), _UNCONFIRMED)
     return [*confirmed, *shown]
 
 

@@ -3,17 +3,24 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from html import escape
 
 from salesos_inbox.approval.card import Recipient
 from salesos_inbox.contract import models
 from salesos_inbox.errors import InvalidArguments, NotFound
 from salesos_inbox.mail.addresses import Address, parse_address, parse_addresses
+from salesos_inbox.mail.reading import read_body
 from salesos_inbox.tools._args import MOST_BODY_CHARACTERS, check_id
 from salesos_inbox.tools._kit import Desk
 
 _REPLY_PREFIXES = re.compile(
-    r"^\s*((re|aw|antw|sv|vs|odp|ref|rif|res|ynt|atb|回复|答复)\s*(\[\d+\])?\s*[:：]\s*)+", re.IGNORECASE
+    r"^\s*((re|aw|antw|antwort|sv|vs|odp|ref|rif|r|res|ynt|atb|vá|απ|σχετ|השב|رد|回复|回覆|答复)"
+    r"\s*(\[\d+\]|\(\d+\))?\s*[:：]\s*)+",
+    re.IGNORECASE,
 )
+_SUBJECT_CHARACTERS = 900
+MOST_RECIPIENTS = 100
+"""How many people one message may go to: as many as a person can look through before they approve."""
 _LINE_BREAKERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _DRAFT_PAGES = 5
 
@@ -30,6 +37,8 @@ class Composed:
     thread: models.Thread | None = None
     in_reply_to: str | None = None
     draft_id: str | None = None
+    body_html: str | None = None
+    """The HTML of a stored draft; it says what `body` says."""
 
     @property
     def recipients(self) -> list[tuple[str, Address]]:
@@ -38,13 +47,17 @@ class Composed:
         return [(kind, address) for kind, found in fields for address in found]
 
     def email(self) -> models.SendEmail:
-        """Return the message as the API takes it."""
+        """Return the message as the API takes it.
+
+        Where it is a stored draft's, an empty field is written too, as what is missing may be kept.
+        """
         return models.SendEmail(
             to=_wire(self.to),
-            cc=_wire(self.cc) or None,
-            bcc=_wire(self.bcc) or None,
+            cc=_wire(self.cc) if self.cc or self.draft_id else None,
+            bcc=_wire(self.bcc) if self.bcc or self.draft_id else None,
             subject=self.subject,
             body_text=self.body,
+            body_html=self.body_html,
             thread_id=self.thread.id if self.thread else None,
             in_reply_to=self.in_reply_to,
             draft_id=self.draft_id,
@@ -72,28 +85,36 @@ async def compose(desk: Desk, wording: Wording) -> Composed:
     addresses, subjects and bodies that cannot be sent, `NotFound` for a thread or draft there is not.
     """
     _check(wording)
-    own = await desk.own_addresses()
     draft_thread, draft = await _stored_draft(desk, wording)
     thread_id = wording.thread_id or (draft_thread.id if draft_thread and _messages(draft_thread) else None)
     thread = await desk.client.get_thread(check_id("thread_id", thread_id)) if thread_id else None
     if wording.reply_all and thread is None:
         raise InvalidArguments("reply_all needs the thread_id of the conversation to reply in.")
     answered = _last_message(thread) if thread else None
+    own = await desk.own_addresses() | _written_by_user(thread)
+    if wording.reply_all and not own:
+        raise InvalidArguments(
+            "reply_all is not possible, as SalesOS does not tell which address is the user's own: give to and cc."
+        )
     to, cc = reply_recipients(answered, own, reply_all=wording.reply_all) if answered else ([], [])
     kept = draft or models.Message()
     chosen_to = parse_addresses(_first(wording.to, kept.to_emails, to))
     chosen_cc = parse_addresses(_first(wording.cc, kept.cc_emails, cc))
     chosen_bcc = parse_addresses(_first(wording.bcc, kept.bcc_emails, []))
     chosen_to, chosen_cc, chosen_bcc = _without_repeats(chosen_to, chosen_cc, chosen_bcc)
+    if len(chosen_to) + len(chosen_cc) + len(chosen_bcc) > MOST_RECIPIENTS:
+        raise InvalidArguments(f"The message has more than {MOST_RECIPIENTS} recipients: write to fewer at a time.")
+    body, body_html = _bodies(wording, kept)
     return Composed(
         to=tuple(chosen_to),
         cc=tuple(chosen_cc),
         bcc=tuple(chosen_bcc),
         subject=wording.subject if wording.subject is not None else kept.subject or reply_subject(thread),
-        body=wording.body if wording.body is not None else kept.body_text or "",
+        body=body,
         thread=thread,
         in_reply_to=answered.message_id if answered else None,
         draft_id=wording.draft_id,
+        body_html=body_html,
     )
 
 
@@ -101,7 +122,8 @@ def reply_subject(thread: models.Thread | None) -> str:
     """Return the subject of a reply: `Re:` once, whatever prefixes stand there."""
     if thread is None:
         return ""
-    return f"Re: {_REPLY_PREFIXES.sub('', _one_line(thread.subject)).strip()}"
+    bare = _REPLY_PREFIXES.sub("", _one_line(thread.subject)).strip()
+    return f"Re: {bare[:_SUBJECT_CHARACTERS]}".strip()
 
 
 def reply_recipients(message: models.Message, own: frozenset[str], *, reply_all: bool) -> tuple[list[str], list[str]]:
@@ -137,10 +159,12 @@ def card_recipients(composed: Composed, own: frozenset[str]) -> list[Recipient]:
 def _check(wording: Wording) -> None:
     if wording.subject is not None and _one_line(wording.subject) != wording.subject:
         raise InvalidArguments("The subject holds a line break or a control character: write it on one line.")
-    if wording.subject is not None and len(wording.subject) > 900:
-        raise InvalidArguments("The subject is longer than 900 characters: shorten it.")
+    if wording.subject is not None and len(wording.subject) > _SUBJECT_CHARACTERS:
+        raise InvalidArguments(f"The subject is longer than {_SUBJECT_CHARACTERS} characters: shorten it.")
     if wording.body is not None and len(wording.body) > MOST_BODY_CHARACTERS:
         raise InvalidArguments(f"The body is longer than {MOST_BODY_CHARACTERS:,} characters: shorten it.")
+    if any(len(given or ()) > 2 * MOST_RECIPIENTS for given in (wording.to, wording.cc, wording.bcc)):
+        raise InvalidArguments(f"The message has more than {MOST_RECIPIENTS} recipients: write to fewer at a time.")
     if any("\ud800" <= character <= "\udfff" for character in (wording.body or "") + (wording.subject or "")):
         raise InvalidArguments("The text holds half a character (a lone surrogate): write it again.")
 
@@ -164,6 +188,24 @@ async def _stored_draft(desk: Desk, wording: Wording) -> tuple[models.Thread | N
     raise NotFound(
         f"There is no draft {draft_id[:60]!r}: it may have been sent; list_threads folder=drafts shows them."
     )
+
+
+def _bodies(wording: Wording, draft: models.Message) -> tuple[str, str | None]:
+    """Return text and HTML that say the same: what is given, or what the draft holds, whose HTML is what people read.
+
+    HTML is written only where the draft has some, which would otherwise stay as it was.
+    """
+    if not draft.body_html:
+        return wording.body if wording.body is not None else draft.body_text or "", None
+    if wording.body is None:
+        reading = read_body(draft.body_html, None)
+        return "\n\n".join(part for part in (reading.text, reading.quoted) if part), draft.body_html
+    return wording.body, escape(wording.body).replace("\n", "<br>\n")
+
+
+def _written_by_user(thread: models.Thread | None) -> frozenset[str]:
+    """Return the addresses that the user wrote from in `thread`, in lower case."""
+    return frozenset(item.from_email.lower() for item in _messages(thread) if item.direction == "OUTBOUND")
 
 
 def _messages(thread: models.Thread | None) -> list[models.Message]:

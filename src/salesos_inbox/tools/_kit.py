@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, cast
 
 import anyio
@@ -18,6 +18,7 @@ from mcp.server.mcpserver import Context, Resolve
 from salesos_inbox.approval.ledger import Ledger, Step
 from salesos_inbox.approval.policy import Decision, Effect, decide
 from salesos_inbox.errors import InboxError, InvalidArguments, NotFound, Refused, Unauthorized
+from salesos_inbox.mail.unicode import one_line
 from salesos_inbox.settings import Settings
 from salesos_inbox.tools._args import show_local
 
@@ -108,6 +109,14 @@ class Services:
             await self._client.__aexit__()
 
 
+@dataclass(frozen=True)
+class Place:
+    """A folder: `key` is what requests call it, `name` what the user does."""
+
+    key: str
+    name: str
+
+
 class _ServesInbox(Protocol):
     services: Services
 
@@ -136,6 +145,11 @@ class Desk:
     def show_time(self, moment: datetime) -> str:
         """Return a time in the user's zone, or in UTC."""
         return show_local(moment, self.timezone)
+
+    def show_short_time(self, moment: datetime) -> str:
+        """Return a time in the user's zone without the zone, for lists that name it once; old ones by their day."""
+        local = moment.astimezone(self.timezone or UTC)
+        return f"{local:%d %b %H:%M}" if abs(self.now() - moment) < _SHORT_TIMES else f"{local:%Y-%m-%d}"
 
     def zone_name(self) -> str:
         """Return the name of the zone that times are shown in."""
@@ -170,24 +184,32 @@ class Desk:
         return found
 
     async def folder(self, name: str) -> str:
-        """Return the folder that `name` means, as the API spells it; a well-known one needs no look-up.
+        """Return the folder that `name` means, as the API spells it.
 
         Raises `InvalidArguments`, with the folders there are, where it means none.
         """
+        return (await self.place(name)).key
+
+    async def place(self, name: str) -> Place:
+        """Return the folder that `name` means; a well-known one needs no look-up. Raises as `folder` does."""
         wanted = name.strip().lower()
         if wanted in _WELL_KNOWN:
-            return wanted
+            return Place(wanted, wanted)
         folders = (await self.client.list_folders()).items
         for found in folders:
             if wanted in {found.name.lower(), found.id.lower()}:
-                return found.type if found.type in _WELL_KNOWN else found.id or found.name
-        names = ", ".join(found.name or found.type for found in folders[:30])
+                key = found.type if found.type in _WELL_KNOWN else found.id or found.name
+                return Place(key, found.name or key)
+        names = ", ".join(one_line(found.name or found.type, 60) for found in folders[:30])
         raise InvalidArguments(f"There is no folder {name[:60]!r}: choose one of {names}.")
 
-    async def approve(self, card: Card, effect: Effect, thread_count: int = 1) -> None:
-        """Return once this may happen: at once where the policy allows it, else after a person approved `card`."""
+    async def approve(self, card: Card, effect: Effect, thread_count: int = 1) -> bool:
+        """Return once this may happen: at once where the policy allows it, else after a person approved `card`.
+
+        Tells whether a person was asked, while the mailbox may have changed.
+        """
         if decide(effect, thread_count) is Decision.ALLOW:
-            return
+            return False
         from salesos_inbox.approval.ladder import ask
 
         settings = self.services.settings
@@ -198,12 +220,19 @@ class Desk:
             seconds=settings.approval_seconds,
             clock=lambda: self.now().timestamp(),
         )
+        return True
 
     async def keep_undo(self, steps: Sequence[Step]) -> str | None:
-        """Keep the steps that take a change back, and return the id to ask for it by; None without any."""
+        """Keep the steps that take a change back, and return the id to ask for it by.
+
+        None without any, or where they cannot be kept: the change has happened all the same.
+        """
         if not steps:
             return None
-        return self.services.ledger.keep_undo(await self.user(), steps, self.now().timestamp())
+        try:
+            return self.services.ledger.keep_undo(await self.user(), steps, self.now().timestamp())
+        except InboxError:
+            return None
 
     async def user(self) -> str:
         """Return who the ledger's entries belong to."""
@@ -215,6 +244,7 @@ class Desk:
         await self.context.report_progress(done, total, message)
 
 
+_SHORT_TIMES = timedelta(days=300)
 _WELL_KNOWN = frozenset({"inbox", "sent", "drafts", "scheduled", "archive", "trash", "spam"})
 
 

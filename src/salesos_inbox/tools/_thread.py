@@ -13,8 +13,8 @@ from salesos_inbox.mail.reading import read_body
 from salesos_inbox.mail.unicode import one_line
 from salesos_inbox.tools._args import query_fingerprint, read_cursor, write_cursor
 
-MESSAGE_TOKENS = 60
-"""What a message costs besides its text: names, time, marks."""
+MARKS_TOKENS = 40
+"""What the marks around a message's text and the names of its fields cost."""
 SMALLEST_PIECE = 150
 """Tokens; a message is not begun where less than this is left."""
 
@@ -50,7 +50,8 @@ def thread_view(
     while index >= 0:
         message = thread.messages[index]
         text = _text(message, include_quoted)
-        room = left - MESSAGE_TOKENS
+        head = _message_view(message, "", text, 0, offset, own, show_time, fence)
+        room = left - MARKS_TOKENS - estimate_tokens(head.model_dump_json(exclude_none=True))
         if shown and room < min(SMALLEST_PIECE, estimate_tokens(text.whole[offset : offset + 4 * SMALLEST_PIECE])):
             break
         piece = cut(text.whole, max(room, SMALLEST_PIECE), offset)

@@ -41,6 +41,8 @@ from salesos_inbox.views import (
 if TYPE_CHECKING:
     from salesos_inbox.client.http import Page
 
+_LONGEST_WORDS = 500
+
 
 @tool("List folders", Effect.READ)
 async def list_folders(inbox: Inbox) -> Folders:
@@ -74,13 +76,15 @@ async def list_threads(
 ) -> Threads:
     """List threads, newest first, that meet all given filters. Without folder: all but trash and spam."""
     zone = inbox.timezone
+    if record_id is not None and record_type is None:
+        raise InvalidArguments("record_id needs its record_type: give both, or record_type alone.")
     query = models.ListThreads(
         folder=await inbox.folder(folder) if folder else None,
         is_read=None if unread is None else not unread,
         is_starred=starred,
         has_follow_up=has_follow_up,
         has_attachments=has_attachments,
-        from_=sender,
+        from_=_words("sender", sender) if sender else None,
         entity_type=record_type,
         entity_id=check_id("record_id", record_id) if record_id is not None else None,
         start_date=read_since(after, zone),
@@ -92,7 +96,7 @@ async def list_threads(
     fingerprint = query_fingerprint("list_threads", query.body())
     position = read_cursor(cursor, fingerprint)
     page = await inbox.client.list_threads(query.model_copy(update=page_of(position)))
-    return await _threads(inbox, page, fingerprint, position, limit, folder)
+    return await _threads(inbox, page, fingerprint, position, limit, folder, snippets=False)
 
 
 @tool("Search threads", Effect.READ)
@@ -108,7 +112,7 @@ async def search_threads(
     """Find threads by words in subject, text, names or addresses; snippets surround the match."""
     zone = inbox.timezone
     wanted = models.SearchThreads(
-        q=one_line(query, 500),
+        q=_words("query", query),
         folder=await inbox.folder(folder) if folder else None,
         start_date=read_since(after, zone),
         end_date=read_since(before, zone),
@@ -119,7 +123,7 @@ async def search_threads(
     fingerprint = query_fingerprint("search_threads", wanted.body())
     position = read_cursor(cursor, fingerprint)
     page = await inbox.client.search_threads(wanted.model_copy(update=page_of(position)))
-    return await _threads(inbox, page, fingerprint, position, limit, folder)
+    return await _threads(inbox, page, fingerprint, position, limit, folder, snippets=True)
 
 
 @tool("Read a thread", Effect.READ)
@@ -184,11 +188,16 @@ async def _threads(
     position: str | None,
     limit: int,
     folder: str | None,
+    *,
+    snippets: bool,
 ) -> Threads:
     own = await inbox.own_addresses()
+    asked = (folder or "inbox").strip().casefold()
+    rows = [thread_row(item, own, inbox.show_short_time, folder=asked, snippet=snippets) for item in page.items]
     next_cursor, note = going_on(page, fingerprint, position, limit, "threads")
     return Threads(
-        threads=[thread_row(item, own, inbox.show_time, folder=folder or "inbox") for item in page.items],
+        threads=rows,
+        zone=inbox.zone_name(),
         total=page.total,
         next_cursor=next_cursor,
         note=" ".join(part for part in (note, DATA_NOTE if page.items else None) if part) or None,
@@ -218,15 +227,23 @@ def going_on(
     """Return the cursor to the next page and the sentence that says how much was left out; None at the end."""
     number = int(position) if position and position.isdecimal() else 1
     shown = len(page.items)
-    if page.total is not None and not page.next_cursor:
-        more = (number - 1) * limit + shown < page.total and shown > 0
+    if page.has_more is not None:
+        more = page.has_more
+    elif page.total is not None and not page.next_cursor:
+        more = (number - 1) * limit + shown < page.total
     else:
-        more = page.has_more if page.has_more is not None else bool(page.next_cursor) or shown >= limit
-    if not more:
+        more = bool(page.next_cursor) or shown >= limit
+    if not (more and shown):
         return None, None if shown else f"No {things} here."
     following = f"~{page.next_cursor}" if page.next_cursor else str(number + 1)
     total = f" of {page.total}" if page.total is not None else ""
     return write_cursor(fingerprint, following), f"{shown}{total} {things}; call again with cursor for more."
+
+
+def _words(name: str, text: str) -> str:
+    if len(text) > _LONGEST_WORDS:
+        raise InvalidArguments(f"{name} is longer than {_LONGEST_WORDS} characters: shorten it.")
+    return one_line(text, _LONGEST_WORDS)
 
 
 def _snake(name: str) -> str:

@@ -1,9 +1,11 @@
 """What a thread is tied to: CRM records and follow-ups."""
 
+from typing import Literal
+
 from salesos_inbox.approval.card import facts_card
 from salesos_inbox.approval.ledger import Step
 from salesos_inbox.contract import models
-from salesos_inbox.errors import Conflict, NotFound
+from salesos_inbox.errors import Conflict, InvalidArguments, NotFound
 from salesos_inbox.tools._args import RecordType, ThreadId, When, check_id, read_when, show_local
 from salesos_inbox.tools._kit import Effect, Inbox, tool
 from salesos_inbox.views import NOTE_CHARACTERS, FollowUpSet, RecordLink, one_line, people, record
@@ -15,10 +17,12 @@ async def link_crm_record(inbox: Inbox, thread_id: ThreadId, record_type: Record
     thread_id, record_id = check_id("thread_id", thread_id), check_id("record_id", record_id)
     thread = await inbox.client.get_thread(thread_id)
     linked = _find(thread, record_type, record_id)
+    status: Literal["linked", "unchanged"] = "unchanged"
     undo_id = None
     if linked is None:
         try:
             linked = await inbox.client.link_crm_record(thread_id, record_type, record_id)
+            status = "linked"
             step = Step("unlink", (thread_id,), record_type=record_type, record_id=record_id)
             undo_id = await inbox.keep_undo([step])
         except NotFound:
@@ -28,7 +32,7 @@ async def link_crm_record(inbox: Inbox, thread_id: ThreadId, record_type: Record
         except Conflict:
             linked = models.CrmLink(entity_type=record_type, entity_id=record_id)
     return RecordLink(
-        status="linked" if undo_id else "unchanged",
+        status=status,
         thread_id=thread_id,
         record=record(linked.model_copy(update={"entity_type": record_type, "entity_id": record_id})),
         undo_id=undo_id,
@@ -61,7 +65,7 @@ async def set_follow_up(inbox: Inbox, thread_id: ThreadId, remind_at: When, note
     """Remind the user of a thread at a time; replaces its present follow-up."""
     thread_id = check_id("thread_id", thread_id)
     moment = read_when(remind_at, inbox.timezone, inbox.now())
-    note = one_line(note, NOTE_CHARACTERS) if note else None
+    note = _note(note)
     thread = await inbox.client.get_thread(thread_id)
     await inbox.client.set_follow_up(thread_id, models.SetFollowUp(reminder_date=moment, note=note))
     return FollowUpSet(
@@ -85,6 +89,12 @@ async def remove_follow_up(inbox: Inbox, thread_id: ThreadId) -> FollowUpSet:
     return FollowUpSet(
         status="removed", thread_id=thread_id, undo_id=await inbox.keep_undo([_former_follow_up(thread)])
     )
+
+
+def _note(text: str | None) -> str | None:
+    if text and len(text) > NOTE_CHARACTERS:
+        raise InvalidArguments(f"The note is longer than {NOTE_CHARACTERS} characters: shorten it.")
+    return one_line(text or "", NOTE_CHARACTERS) or None
 
 
 def _find(thread: models.Thread, record_type: str, record_id: str) -> models.CrmLink | None:

@@ -8,8 +8,8 @@ from salesos_inbox.approval.card import threads_card
 from salesos_inbox.contract import models
 from salesos_inbox.errors import InboxError, InvalidArguments
 from salesos_inbox.tools._args import Folder, ThreadIds, unique_ids
-from salesos_inbox.tools._changes import Action, Report, Request, bulk_request, card_lines, change, look
-from salesos_inbox.tools._kit import Desk, Effect, Inbox, tool
+from salesos_inbox.tools._changes import Action, Known, Report, Request, bulk_request, card_lines, change, look
+from salesos_inbox.tools._kit import Desk, Effect, Inbox, Place, tool
 from salesos_inbox.views import Changes
 
 MOST_PLANNED_THREADS = 1000
@@ -66,7 +66,8 @@ async def archive_threads(inbox: Inbox, thread_ids: ThreadIds) -> Changes:
 async def move_threads(inbox: Inbox, thread_ids: ThreadIds, folder: Folder) -> Changes:
     """Move threads to a folder, e.g. back to the inbox. To delete, use delete_threads."""
     target = await _move_target(inbox, folder)
-    return await _sort(inbox, Action("move", target), thread_ids, lambda ids: inbox.client.move_batch(ids, target))
+    action = Action("move", target.key, target.name)
+    return await _sort(inbox, action, thread_ids, lambda ids: inbox.client.move_batch(ids, target.key))
 
 
 @tool("Move threads to the trash", Effect.DESTROY)
@@ -81,9 +82,8 @@ async def bulk_update_threads(inbox: Inbox, plan: list[PlanStep]) -> Changes:
     plan deletes or is large."""
     actions = await _checked(inbox, plan)
     ids = [thread_id for _, thread_ids in actions for thread_id in thread_ids]
-    known = await look(inbox, list(dict.fromkeys(ids)))
-    await _approve(inbox, actions, known)
-    report, done = Report(), 0
+    known = await _approved(inbox, actions)
+    report, done, reached = Report(), 0, 0
     stopped: InboxError | None = None
 
     async def after_batch(number: int) -> None:
@@ -97,13 +97,15 @@ async def bulk_update_threads(inbox: Inbox, plan: list[PlanStep]) -> Changes:
         else:
             request = bulk_request(inbox, action)
             stopped = await change(inbox, action, thread_ids, known, report, request, after_batch)
+        reached += len(thread_ids)
+        if done < reached:
+            await after_batch(reached - done)
     return await _answer(inbox, report, stopped)
 
 
 async def _sort(inbox: Desk, action: Action, thread_ids: list[str], request: Request) -> Changes:
     ids = unique_ids(thread_ids)
-    known = await look(inbox, ids)
-    await _approve(inbox, [(action, ids)], known)
+    known = await _approved(inbox, [(action, ids)])
     report = Report()
     stopped = await change(inbox, action, ids, known, report, request)
     report.results = [outcome.model_copy(update={"action": None}) for outcome in report.results]
@@ -114,13 +116,22 @@ async def _answer(inbox: Desk, report: Report, stopped: InboxError | None) -> Ch
     """Return what happened; where nothing did, because the service failed, raise that failure."""
     if stopped and not any(outcome.outcome == "done" for outcome in report.results):
         raise stopped
-    return Changes(results=report.results, undo_id=await inbox.keep_undo(report.steps))
+    undo_id = await inbox.keep_undo(report.steps)
+    lost = report.steps and not undo_id
+    return Changes(results=report.results, undo_id=undo_id, note=_NO_UNDO if lost else None)
 
 
-async def _approve(
-    inbox: Desk, actions: list[tuple[Action, list[str]]], known: dict[str, models.ThreadSummary]
-) -> None:
-    """Ask a person where something would be deleted or much would be changed; what is already so does not count."""
+_NO_UNDO = "There is no undo_id, as the server cannot keep its ledger: take it back with another change if need be."
+
+
+async def _approved(inbox: Desk, actions: list[tuple[Action, list[str]]]) -> Known:
+    """Return the threads as they are once the actions may happen.
+
+    A person is asked where something would be deleted or much would be changed; what is already so
+    does not count. What changed while they thought is seen: nothing is put into the trash twice.
+    """
+    wanted = list(dict.fromkeys(thread_id for _, ids in actions for thread_id in ids))
+    known = await look(inbox, wanted)
     own = await inbox.own_addresses()
     needed = [
         (action, [item for item in ids if item in known and not action.holds(known[item])]) for action, ids in actions
@@ -130,14 +141,18 @@ async def _approve(
     if count:
         groups = [(action.title, card_lines(ids, known, own)) for action, ids in needed if ids]
         card = threads_card(f"Change {count} thread{'s' * (count > 1)} in your inbox?", "Do it", groups)
-        await inbox.approve(card, Effect.DESTROY if deletes else Effect.CHANGE, count)
+        if await inbox.approve(card, Effect.DESTROY if deletes else Effect.CHANGE, count):
+            return await look(inbox, wanted)
+    return known
 
 
-async def _move_target(inbox: Desk, folder: str) -> str:
-    target = await inbox.folder(folder)
-    if target in {"trash", "sent", "drafts", "scheduled"}:
-        remedy = "use delete_threads" if target == "trash" else "choose inbox, archive, spam or a folder of the user"
-        raise InvalidArguments(f"Threads cannot be moved to {target}: {remedy}.")
+async def _move_target(inbox: Desk, folder: str) -> Place:
+    target = await inbox.place(folder)
+    if target.key in {"trash", "sent", "drafts", "scheduled"}:
+        remedy = (
+            "use delete_threads" if target.key == "trash" else "choose inbox, archive, spam or a folder of the user"
+        )
+        raise InvalidArguments(f"Threads cannot be moved to {target.key}: {remedy}.")
     return target
 
 
@@ -154,15 +169,19 @@ async def _checked(inbox: Desk, plan: list[PlanStep]) -> list[tuple[Action, list
     for step in plan:
         if (step.folder is not None) != (step.action == "move"):
             raise InvalidArguments("folder goes with the action move, and only with it: correct that step.")
-        target = await _move_target(inbox, step.folder) if step.folder is not None else None
-        actions.append((Action(step.action, target), unique_ids(step.thread_ids)))
+        target = await _move_target(inbox, step.folder) if step.folder is not None else Place("", "")
+        actions.append((Action(step.action, target.key or None, target.name or None), unique_ids(step.thread_ids)))
     for kind in _EXCLUSIVE:
         planned: dict[str, Action] = {}
         for action, thread_ids in actions:
             for thread_id in thread_ids if action.name in kind else ():
                 other = planned.setdefault(thread_id, action)
-                if other is not action:
+                if other != action:
                     raise InvalidArguments(
-                        f"The plan says both {other.name} and {action.name} for thread {thread_id[:60]!r}: keep one."
+                        f"The plan says both {other.title!r} and {action.title!r} for thread {thread_id[:60]!r}: "
+                        "keep one."
                     )
-    return actions
+    merged: dict[Action, dict[str, None]] = {}
+    for action, thread_ids in actions:
+        merged.setdefault(action, {}).update(dict.fromkeys(thread_ids))
+    return [(action, list(thread_ids)) for action, thread_ids in merged.items()]

@@ -12,7 +12,7 @@ from salesos_inbox.tools._thread import from_me
 from salesos_inbox.tools.reading import going_on, page_of
 from salesos_inbox.views import DATA_NOTE, Triage, TriageRow
 
-NEW_CHARACTERS = 140
+NEW_CHARACTERS = 110
 
 _TURNS = ("yours", "unknown", "theirs")
 

@@ -22,13 +22,17 @@ async def undo_change(inbox: Inbox, undo_id: str) -> Changes:
     report = Report()
     stopped: InboxError | None = None
     for step in steps:
-        stopped = await _take_back(inbox, step, report)
         if stopped:
-            break
-    if stopped and not any(outcome.outcome == "done" for outcome in report.results):
+            report.add(step.action, "failed", step.thread_ids, "Not tried, as an earlier step failed.")
+        else:
+            stopped = await _take_back(inbox, step, report)
+    if stopped:
+        # Each step states a target, so that what is done already is not harmed by another try.
         inbox.services.ledger.release_undo(user, undo_id)
-        raise stopped
-    return Changes(results=report.results)
+        if not any(outcome.outcome == "done" for outcome in report.results):
+            raise stopped
+    note = "Call undo_change again for what failed." if stopped else None
+    return Changes(results=report.results, note=note)
 
 
 async def _take_back(inbox: Desk, step: Step, report: Report) -> InboxError | None:
@@ -38,6 +42,7 @@ async def _take_back(inbox: Desk, step: Step, report: Report) -> InboxError | No
         try:
             known = await look(inbox, step.thread_ids)
         except InboxError as error:
+            report.add(step.action, "failed", step.thread_ids, str(error))
             return error
         return await change(inbox, action, step.thread_ids, known, report, bulk_request(inbox, action))
     if step.remind_at and datetime.fromisoformat(step.remind_at) <= inbox.now():
@@ -51,6 +56,7 @@ async def _take_back(inbox: Desk, step: Step, report: Report) -> InboxError | No
     except NotFound:
         report.add(step.action, "not_found", step.thread_ids)
     except InboxError as error:
+        report.add(step.action, "failed", step.thread_ids, str(error))
         return error
     return None
 

@@ -1,0 +1,261 @@
+# ruff: noqa: E501 -- the snapshots hold whole sentences
+"""Taking a change back."""
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from inline_snapshot import snapshot
+
+from harness import Clock, Office, open_office
+from salesos_inbox.approval.ledger import Ledger
+from salesos_inbox.contract.models import Thread
+from salesos_inbox.sandbox.messages import StoredMessage
+from salesos_inbox.sandbox.store import Store
+
+pytestmark = pytest.mark.anyio
+
+Steady = Callable[[object], Any]
+Interpose = Callable[[Office, Callable[[str, str, httpx.Response], httpx.Response | None]], None]
+RECORD = {"record_type": "opportunity", "record_id": "kestrel-hub"}
+KESTREL = "Kestrel Parts agreement"
+"""A thread that is unread, starred, in the inbox and linked."""
+HELIX = "Leipzig pilot results"
+"""A thread with a follow-up."""
+
+
+def stored(office: Office, thread_id: str) -> dict[str, Any]:
+    """Return all that a change of a thread can touch."""
+    thread: Thread = office.store.thread(office.user_id, thread_id)
+    return thread.model_dump(include={"folder", "is_read", "is_starred", "follow_up", "crm_links"})
+
+
+@pytest.mark.parametrize(
+    ("words", "tool", "arguments"),
+    [
+        (KESTREL, "mark_read", {"thread_ids": True}),
+        (HELIX, "mark_read", {"thread_ids": True, "read": False}),
+        (KESTREL, "star_threads", {"thread_ids": True, "starred": False}),
+        ("Forecast", "star_threads", {"thread_ids": True}),
+        (KESTREL, "archive_threads", {"thread_ids": True}),
+        ("Framework agreement NWR-2190", "archive_threads", {"thread_ids": True}),
+        (KESTREL, "move_threads", {"thread_ids": True, "folder": "Contracts"}),
+        (KESTREL, "move_threads", {"thread_ids": True, "folder": "spam"}),
+        (KESTREL, "delete_threads", {"thread_ids": True}),
+        ("Framework agreement NWR-2190", "delete_threads", {"thread_ids": True}),
+        ("Fourteen seconds per pick in Odense", "delete_threads", {"thread_ids": True}),
+        ("Forecast", "link_crm_record", RECORD),
+        (KESTREL, "unlink_crm_record", RECORD),
+        ("Forecast", "set_follow_up", {"remind_at": "2026-11-25T09:00", "note": "Ask"}),
+        (HELIX, "set_follow_up", {"remind_at": "2026-11-25T09:00", "note": "Ask"}),
+        (HELIX, "remove_follow_up", {}),
+    ],
+)
+async def test_an_undo_brings_back_what_was_before(words: str, tool: str, arguments: dict[str, Any]) -> None:
+    async with open_office() as office:
+        thread_id = await office.find(words)
+        before = stored(office, thread_id)
+        given = {**arguments, "thread_ids": [thread_id]} if "thread_ids" in arguments else arguments
+        target = {} if "thread_ids" in arguments else {"thread_id": thread_id}
+        change = await office.call(tool, **given, **target)
+        assert stored(office, thread_id) != before
+        undone = await office.call("undo_change", undo_id=change["undo_id"])
+        assert [(row["outcome"], row["thread_ids"]) for row in undone["results"]] == [("done", [thread_id])]
+        assert stored(office, thread_id) == before
+        again = await office.refusal("undo_change", undo_id=change["undo_id"])
+        assert again.startswith("conflict: That change was undone before, and nothing was done again")
+        assert stored(office, thread_id) == before
+
+
+async def test_the_undo_of_several_brings_each_back_to_where_it_was(steady: Steady) -> None:
+    async with open_office() as office:
+        ids = [await office.find(words) for words in (KESTREL, "Framework agreement NWR-2190", "Forecast", HELIX)]
+        before = [stored(office, thread_id) for thread_id in ids]
+        change = await office.call("delete_threads", thread_ids=ids)
+        undone = await office.call("undo_change", undo_id=change["undo_id"])
+        assert steady(undone) == snapshot(
+            {
+                "results": [
+                    {"action": "move", "outcome": "done", "thread_ids": ["<1>", "<2>", "<3>"]},
+                    {"action": "move", "outcome": "done", "thread_ids": ["<4>"]},
+                ]
+            }
+        )
+        assert [stored(office, thread_id) for thread_id in ids] == before
+
+
+async def test_a_whole_plan_is_undone_at_once() -> None:
+    async with open_office() as office:
+        ids = (await office.thread_ids())[:8]
+        before = [stored(office, thread_id) for thread_id in ids]
+        plan = [
+            {"action": "read", "thread_ids": ids[:5]},
+            {"action": "star", "thread_ids": ids[2:6]},
+            {"action": "archive", "thread_ids": ids[:2]},
+            {"action": "move", "thread_ids": ids[2:4], "folder": "Newsletters"},
+            {"action": "delete", "thread_ids": ids[4:]},
+        ]
+        change = await office.call("bulk_update_threads", plan=plan)
+        assert [stored(office, thread_id) for thread_id in ids] != before
+        undone = await office.call("undo_change", undo_id=change["undo_id"])
+        assert {row["outcome"] for row in undone["results"]} == {"done"}
+        assert [stored(office, thread_id) for thread_id in ids] == before
+
+
+async def test_only_what_the_change_did_is_undone() -> None:
+    async with open_office() as office:
+        read, unread = await office.find(HELIX), await office.find(KESTREL)
+        change = await office.call("mark_read", thread_ids=[read, unread])
+        await office.call("undo_change", undo_id=change["undo_id"])
+        assert stored(office, read)["is_read"] is True
+        assert stored(office, unread)["is_read"] is False
+
+
+async def test_what_is_as_before_already_is_unchanged_and_what_is_gone_is_not_found() -> None:
+    async with open_office() as office:
+        first, second, third = (await office.thread_ids())[:3]
+        change = await office.call("archive_threads", thread_ids=[first, second, third])
+        office.store.move(office.user_id, first, "inbox")
+        office.store.delete(office.user_id, second)
+        office.store.delete(office.user_id, second)
+        undone = await office.call("undo_change", undo_id=change["undo_id"])
+        assert undone == {
+            "results": [
+                {"action": "move", "outcome": "not_found", "thread_ids": [second]},
+                {"action": "move", "outcome": "unchanged", "thread_ids": [first]},
+                {"action": "move", "outcome": "done", "thread_ids": [third]},
+            ]
+        }
+
+
+async def test_an_undo_needs_nobodys_consent_and_asks_nobody() -> None:
+    async with open_office(asks=False) as office:
+        ids = (await office.thread_ids())[:3]
+        change = await office.call("archive_threads", thread_ids=ids)
+        await office.call("undo_change", undo_id=change["undo_id"])
+        assert stored(office, ids[0])["folder"] == "inbox"
+
+
+async def test_a_former_follow_up_whose_time_has_passed_cannot_come_back(steady: Steady) -> None:
+    async with open_office() as office:
+        thread_id = await office.find(HELIX)
+        change = await office.call("set_follow_up", thread_id=thread_id, remind_at="2026-11-25T09:00")
+        office.clock.advance(hours=12)
+        assert steady(await office.call("undo_change", undo_id=change["undo_id"])) == snapshot(
+            {
+                "results": [
+                    {
+                        "action": "set_follow_up",
+                        "outcome": "failed",
+                        "thread_ids": ["<1>"],
+                        "reason": "The former follow-up's time has passed.",
+                    }
+                ]
+            }
+        )
+
+
+async def test_an_undo_of_another_user_is_not_found() -> None:
+    store, ledger = Store(clock=Clock()), Ledger()
+    for address in ("maya@northwind.example", "eve@northwind.example"):
+        user_id = store.add_user(address)
+        store.add_message(
+            user_id, StoredMessage(from_email="dana@helix.example", sent_at=Clock()(), body_text=f"to {address}")
+        )
+
+    class Kept(Store):
+        """A store that outlives its office."""
+
+        def close(self) -> None:
+            """Stay open for the next user."""
+
+    store.__class__ = Kept
+    async with open_office(store=store, user="maya@northwind.example", ledger=ledger) as office:
+        (thread_id,) = await office.thread_ids()
+        undo_id = (await office.call("archive_threads", thread_ids=[thread_id]))["undo_id"]
+    async with open_office(store=store, user="eve@northwind.example", ledger=ledger) as office:
+        refusal = await office.refusal("undo_change", undo_id=undo_id)
+        assert refusal == ("not_found: There is no such undo_id: use the one that the answer of a change handed out.")
+        assert office.wire.writes() == []
+    async with open_office(store=store, user="maya@northwind.example", ledger=ledger) as office:
+        await office.call("undo_change", undo_id=undo_id)
+        assert await office.thread_ids() == [thread_id]
+
+
+NO_UNDOS: list[tuple[str, str]] = [
+    ("undo_0000000000000000", "not_found: There is no such undo_id"),
+    ("' OR 1=1 --", "not_found: There is no such undo_id"),
+    ("", "invalid_arguments: undo_id must be an id"),
+    ("a\nb", "invalid_arguments: undo_id must be an id"),
+    ("\ud800", "invalid_arguments: undo_id must be an id"),
+    ("x" * 10_000_000, "invalid_arguments: undo_id must be an id"),
+]
+
+
+async def test_what_no_answer_handed_out_is_refused() -> None:
+    async with open_office(demo=False) as office:
+        for undo_id, words in NO_UNDOS:
+            assert (await office.refusal("undo_change", undo_id=undo_id)).startswith(words)
+            assert office.wire.writes() == []
+
+
+@pytest.mark.parametrize("tool", ["archive_threads", "link_crm_record"])
+async def test_an_undo_that_failed_can_be_tried_again(interpose: Interpose, tool: str) -> None:
+    async with open_office() as office:
+        thread_id = await office.find("Forecast")
+        before = stored(office, thread_id)
+        arguments = {"thread_ids": [thread_id]} if tool == "archive_threads" else {"thread_id": thread_id, **RECORD}
+        undo_id = (await office.call(tool, **arguments))["undo_id"]
+        interpose(office, lambda method, path, response: httpx.Response(401) if method != "GET" else None)
+        # The answer is lost though the request arrived, so the next try meets what it wants already.
+        assert (await office.refusal("undo_change", undo_id=undo_id)).startswith("unauthorized: ")
+        interpose(office, lambda method, path, response: None)
+        again = await office.call("undo_change", undo_id=undo_id)
+        assert {row["outcome"] for row in again["results"]} <= {"unchanged", "not_found"}
+        assert stored(office, thread_id) == before
+
+
+async def test_an_undo_that_stopped_halfway_says_what_is_left_and_can_be_tried_again(
+    interpose: Interpose, steady: Steady
+) -> None:
+    async with open_office() as office:
+        ids = (await office.thread_ids())[:4]
+        before = [stored(office, thread_id) for thread_id in ids]
+        plan = [
+            {"action": "star", "thread_ids": [ids[0]]},
+            {"action": "read", "thread_ids": [ids[1]]},
+            {"action": "archive", "thread_ids": ids[2:]},
+        ]
+        undo_id = (await office.call("bulk_update_threads", plan=plan))["undo_id"]
+        writes = 0
+
+        def fails_at_the_second(method: str, path: str, response: httpx.Response) -> httpx.Response | None:
+            nonlocal writes
+            writes += method != "GET"
+            return httpx.Response(401) if method != "GET" and writes == 2 else None
+
+        interpose(office, fails_at_the_second)
+        assert steady(await office.call("undo_change", undo_id=undo_id)) == snapshot(
+            {
+                "results": [
+                    {"action": "move", "outcome": "done", "thread_ids": ["<1>", "<2>"]},
+                    {
+                        "action": "unread",
+                        "outcome": "failed",
+                        "thread_ids": ["<3>"],
+                        "reason": "SalesOS does not accept the token or key (unknown, expired or revoked): ask the user to set a new SALESOS_TOKEN or SALESOS_API_KEY and to restart the server.",
+                    },
+                    {
+                        "action": "unstar",
+                        "outcome": "failed",
+                        "thread_ids": ["<4>"],
+                        "reason": "Not tried, as an earlier step failed.",
+                    },
+                ],
+                "note": "Call undo_change again for what failed.",
+            }
+        )
+        again = await office.call("undo_change", undo_id=undo_id)
+        assert "failed" not in {row["outcome"] for row in again["results"]}
+        assert [stored(office, thread_id) for thread_id in ids] == before
