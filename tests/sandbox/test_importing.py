@@ -122,13 +122,13 @@ def test_what_is_broken_is_read_as_well_as_it_can_be(raw: bytes, field: str, val
 
 
 @given(st.binary(max_size=2000))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 def test_no_bytes_break_the_reader(raw: bytes) -> None:
     parse_message(raw)
 
 
 @given(st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=75, deadline=None)
 def test_no_mutation_of_a_message_breaks_the_reader_or_the_store(data: st.DataObject) -> None:
     raw = bytearray(data.draw(st.sampled_from([PLAIN, PARTS])))
     for _ in range(data.draw(st.integers(1, 8))):
@@ -142,9 +142,10 @@ def test_no_mutation_of_a_message_breaks_the_reader_or_the_store(data: st.DataOb
 
 
 def test_deep_nesting_does_not_end_the_reader() -> None:
-    nested = b"".join(b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (n, n) for n in range(2000))
+    # Deeper than Python recurses.
+    nested = b"".join(b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (n, n) for n in range(1200))
     parse_message(nested)
-    parse_message(b"Content-Type: message/rfc822\n\n" * 2000)
+    parse_message(b"Content-Type: message/rfc822\n\n" * 1200)
 
 
 def test_an_mbox_is_split_at_its_from_lines(mailbox: Mailbox, tmp_path: Path) -> None:

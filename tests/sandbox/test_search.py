@@ -6,7 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from salesos_inbox.contract import models
-from salesos_inbox.sandbox.search import excerpt, fts_query
+from salesos_inbox.sandbox.listing import MOST_COMPLETIONS
+from salesos_inbox.sandbox.search import excerpt, fts_query, prefix
 from sandbox.conftest import Mailbox
 
 pytestmark = pytest.mark.anyio
@@ -33,6 +34,27 @@ async def found(client: httpx.AsyncClient, q: str, **params: str) -> list[str]:
 )
 def test_what_is_typed_becomes_plain_words(text: str, query: str) -> None:
     assert fts_query(text) == query
+
+
+@pytest.mark.parametrize(
+    ("text", "last"),
+    [
+        ("the Offer", "offer"),
+        ('the "offer"', ""),
+        ("offer!", ""),
+        ("büro", ""),
+        ("a@b", ""),
+        ("offer !", "offer"),
+        ("", ""),
+    ],
+)
+def test_only_a_plain_last_word_is_the_beginning_of_others(text: str, last: str) -> None:
+    assert prefix(text) == last
+
+
+def test_known_completions_stand_for_the_last_word() -> None:
+    assert fts_query('"best offer" of tur', ["turbine", "turn"]) == '"best offer" AND "of" AND ("turbine" OR "turn")'
+    assert fts_query("or", ["or", "order"]) == '("or" OR "order")'
 
 
 @pytest.mark.parametrize(
@@ -100,7 +122,21 @@ async def test_a_search_keeps_to_a_folder_and_to_dates(client: httpx.AsyncClient
     assert (await client.get("search?q=turbine&folder=nowhere")).status_code == 404
 
 
+async def test_the_beginning_of_a_word_finds_every_word_that_begins_so(
+    client: httpx.AsyncClient, mailbox: Mailbox
+) -> None:
+    for subject, body in (("two", "turbo turbo"), ("three", "the TURBINES"), ("accents", "Türbchen")):
+        mailbox.receive(subject, body)
+    mailbox.receive("none", "turnover, saturb")
+    assert sorted(await found(client, "turb")) == ["accents", "three", "two"]
+    assert await found(client, "the turb") == ["three"]
+    assert await found(client, '"turb"') == []
+    mailbox.receive("many", " ".join(f"turb{number}" for number in range(MOST_COMPLETIONS + 1)))
+    assert sorted(await found(client, "turb")) == ["accents", "many", "three", "two"]
+    assert await found(client, "saturb turb") == []
+
+
 @given(st.text(min_size=1))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=75, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_nothing_that_is_typed_breaks_the_search(mailbox: Mailbox, text: str) -> None:
     mailbox.store.search(mailbox.user, models.SearchThreads(q=text.encode("utf-8", "replace").decode()))

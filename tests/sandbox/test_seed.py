@@ -62,6 +62,13 @@ def mailbox() -> Iterator[tuple[Store, str]]:
         yield opened
 
 
+@pytest.fixture(scope="module", params=MOMENTS, ids=str)
+def start(request: pytest.FixtureRequest) -> Iterator[tuple[datetime, Store, str]]:
+    """A moment at which the demo starts, and its mailbox, which tests only read."""
+    with loaded(request.param) as (store, user_id):
+        yield request.param, store, user_id
+
+
 @pytest.fixture(scope="module")
 def threads(mailbox: tuple[Store, str]) -> list[Thread]:
     return all_threads(*mailbox)
@@ -116,26 +123,24 @@ def test_every_file_became_one_thread_with_all_its_messages(threads: list[Thread
     assert 115 <= sum(written) <= 130
 
 
-@pytest.mark.parametrize("now", MOMENTS, ids=str)
-def test_no_mail_lies_in_the_future_whenever_the_demo_starts(now: datetime) -> None:
-    for thread in threads_at(now):
+def test_no_mail_lies_in_the_future_whenever_the_demo_starts(start: tuple[datetime, Store, str]) -> None:
+    now, store, user_id = start
+    for thread in all_threads(store, user_id):
         times = [message.sent_at for message in thread.messages if message.sent_at]
         assert times == sorted(times)
         assert all(time < now for time in times)
 
 
-@pytest.mark.parametrize("now", MOMENTS, ids=str)
-def test_two_messages_wait_for_a_morning_in_berlin(now: datetime) -> None:
-    with loaded(now) as (store, user_id):
-        scheduled = [email.scheduled_for for email in store.list_scheduled(user_id, ListScheduled()).items]
+def test_two_messages_wait_for_a_morning_in_berlin(start: tuple[datetime, Store, str]) -> None:
+    now, store, user_id = start
+    scheduled = [email.scheduled_for for email in store.list_scheduled(user_id, ListScheduled()).items]
     assert [time and time.astimezone(BERLIN).strftime("%H:%M") for time in scheduled] == ["09:00", "08:30"]
     assert all(time and time > now for time in scheduled)
 
 
-@pytest.mark.parametrize("now", MOMENTS, ids=str)
-def test_one_follow_up_is_overdue_one_due_today_and_two_come_later(now: datetime) -> None:
-    with loaded(now) as (store, user_id):
-        listed = store.list_threads(user_id, ListThreads(has_follow_up=True, limit=100)).items
+def test_one_follow_up_is_overdue_one_due_today_and_two_come_later(start: tuple[datetime, Store, str]) -> None:
+    now, store, user_id = start
+    listed = store.list_threads(user_id, ListThreads(has_follow_up=True, limit=100)).items
     days = sorted(
         (summary.follow_up.reminder_date.astimezone(BERLIN).date() - now.astimezone(BERLIN).date()).days
         for summary in listed
@@ -157,10 +162,10 @@ def test_messages_of_a_morning_that_has_not_come_keep_their_order() -> None:
     assert orders[0] == orders[1]
 
 
-def test_the_same_moment_gives_the_same_mailbox() -> None:
+def test_the_same_moment_gives_the_same_mailbox(threads: list[Thread]) -> None:
     first, second = (
         [(message.message_id, message.sent_at, message.body_html, message.body_text) for message in mail(found)]
-        for found in (threads_at(AFTERNOON), threads_at(AFTERNOON))
+        for found in (threads, threads_at(AFTERNOON))
     )
     assert sorted(map(str, first)) == sorted(map(str, second))
 

@@ -91,6 +91,45 @@ async def test_lists_are_newest_first_and_come_in_pages(client: httpx.AsyncClien
     assert await subjects(client, page=2**32) == []
 
 
+@pytest.mark.parametrize("sort", ["lastMessageAt", "subject"])
+@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 8])
+async def test_the_pages_of_a_list_make_up_the_whole(
+    client: httpx.AsyncClient, mailbox: Mailbox, sort: str, order: str, limit: int
+) -> None:
+    for number in (3, 1, 4, 1, 5, 9, 2):
+        mailbox.receive(str(number))
+        mailbox.clock.forward(minutes=number % 2)
+    whole = [thread["id"] for thread in (await client.get(f"threads?sortBy={sort}&sortOrder={order}")).json()]
+    pages = [
+        (await client.get(f"threads?sortBy={sort}&sortOrder={order}&limit={limit}&page={page}")).json()
+        for page in range(1, 9)
+    ]
+    assert [thread["id"] for page in pages for thread in page] == whole
+    assert len(whole) == 7
+
+
+@pytest.mark.parametrize(
+    ("part", "names"),
+    [
+        ("ÖBE", ["Jöbel"]),
+        ('"jo', ['Ann "Jo" Lee']),
+        ("Jo", ['Ann "Jo" Lee', "Jonas"]),
+        ("ann", ['Ann "Jo" Lee']),
+        ("son", []),
+        ("people.test", ['Ann "Jo" Lee', "Jonas", "Jöbel"]),
+        ("0@people", []),
+        ("2@PEOPLE.test", ["Jöbel"]),
+    ],
+)
+async def test_a_sender_is_found_by_an_address_or_by_part_of_a_name(
+    client: httpx.AsyncClient, mailbox: Mailbox, part: str, names: list[str]
+) -> None:
+    for number, name in enumerate(("Jonas", 'Ann "Jo" Lee', "Jöbel")):
+        mailbox.receive(name, from_name=name, from_email=f"{number}@people.test")
+    assert sorted(await subjects(client, **{"from": part})) == names
+
+
 @pytest.mark.parametrize(
     ("envelope", "rest"),
     [

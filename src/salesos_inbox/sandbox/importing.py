@@ -25,7 +25,7 @@ from salesos_inbox.sandbox.store import Store
 LARGEST_MESSAGE: Final = 50 * 2**20
 """Bytes; a longer message is skipped, so that an import's memory is bounded."""
 
-_BATCH: Final = 500
+_BATCH: Final = 5000  # messages of one transaction: each page that they touch is written once
 _HEAD: Final = 16 * 2**10
 _MOST_PARTS: Final = 500
 _LONGEST_HEADER: Final = 100_000

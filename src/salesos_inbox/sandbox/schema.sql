@@ -64,10 +64,21 @@ CREATE INDEX IF NOT EXISTS threads_starred ON threads (user_id, last_message_at,
 CREATE INDEX IF NOT EXISTS threads_unread ON threads (user_id, last_message_at, row, folder_id) WHERE NOT is_read;
 CREATE INDEX IF NOT EXISTS threads_followed ON threads (user_id, follow_up_at) WHERE follow_up_at IS NOT NULL;
 
+-- Everyone who ever wrote to a user, and what any part of their name or address finds them by.
+CREATE TABLE IF NOT EXISTS senders (
+  row INTEGER PRIMARY KEY,
+  user_id TEXT NOT NULL REFERENCES users (id),
+  email TEXT NOT NULL COLLATE NOCASE,
+  name TEXT NOT NULL,
+  UNIQUE (user_id, email, name)
+);
+CREATE VIRTUAL TABLE IF NOT EXISTS sender_search USING fts5 (email, name, content = '', tokenize = 'trigram');
+
 -- Without its bodies a message is small, and joins over many of them stay fast.
 CREATE TABLE IF NOT EXISTS messages (
   row INTEGER PRIMARY KEY,
   thread_row INTEGER NOT NULL REFERENCES threads (row),
+  sender_row INTEGER NOT NULL REFERENCES senders (row),
   at INTEGER NOT NULL,  -- its place in the thread: when sent, or when a draft was last saved
   user_id TEXT NOT NULL REFERENCES users (id),
   id TEXT NOT NULL UNIQUE,
@@ -90,20 +101,12 @@ CREATE TABLE IF NOT EXISTS messages (
 );
 CREATE INDEX IF NOT EXISTS messages_of_thread ON messages (thread_row, at);
 CREATE INDEX IF NOT EXISTS messages_by_subject ON messages (user_id, subject_key, at);
-CREATE INDEX IF NOT EXISTS messages_by_sender ON messages (user_id, from_email, from_name, thread_row);
+CREATE INDEX IF NOT EXISTS messages_by_sender ON messages (sender_row, thread_row);
 CREATE INDEX IF NOT EXISTS messages_by_time ON messages (user_id, status, at);
 
 -- Searches look up thousands of messages and threads by row: here they find them without their texts.
 CREATE INDEX IF NOT EXISTS messages_for_search ON messages (row, user_id, thread_row, at);
 CREATE INDEX IF NOT EXISTS threads_for_search ON threads (row, folder_id, last_message_at);
-
--- Everyone who ever wrote to a user, for looking senders up by a part of their name.
-CREATE TABLE IF NOT EXISTS senders (
-  user_id TEXT NOT NULL,
-  email TEXT NOT NULL COLLATE NOCASE,
-  name TEXT NOT NULL,
-  PRIMARY KEY (user_id, email, name)
-) WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS bodies (
   message_row INTEGER PRIMARY KEY REFERENCES messages (row) ON DELETE CASCADE,
@@ -165,3 +168,7 @@ CREATE INDEX IF NOT EXISTS crm_links_of_record ON crm_links (user_id, entity_typ
 -- Its rowid is the message's row.
 CREATE VIRTUAL TABLE IF NOT EXISTS message_search
   USING fts5 (subject, body, sender, recipients, tokenize = 'unicode61 remove_diacritics 2');
+-- Words are gathered in 16 MB of memory before they are sorted into the index.
+INSERT INTO message_search (message_search, rank) VALUES ('hashsize', 16777216);
+-- Every word in it, for writing out the beginning of one. Of one user's words another learns nothing.
+CREATE VIRTUAL TABLE IF NOT EXISTS message_words USING fts5vocab (message_search, instance);

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 BEFORE_MATCH: Final = 60
@@ -14,16 +14,28 @@ _TERM = re.compile(r'"([^"]*)"?|(\S+)')
 _LONGEST_LOOK: Final = 200_000
 
 
-def fts_query(text: str) -> str:
+def fts_query(text: str, completions: Sequence[str] = ()) -> str:
     """Return an FTS5 query that finds all words of `text`, or an empty string if it has none.
 
-    Words in double quotes must stand together; the last word matches as a prefix unless quoted.
-    Every word is handed over as a string of FTS5, so nothing in it is read as an operator.
+    Words in double quotes must stand together; the last word matches as a prefix unless quoted:
+    `completions` are all words that begin with it, where they are known. Every word is handed over as
+    a string of FTS5, so nothing in it is read as an operator.
     """
     terms = _terms(text)
+    if completions:
+        any_of = " OR ".join(f'"{word}"' for word in completions)
+        return " AND ".join([*(f'"{term}"' for term, _ in terms[:-1]), f"({any_of})"])
     return " ".join(
         f'"{term}"{"*" if bare and place == len(terms) else ""}' for place, (term, bare) in enumerate(terms, 1)
     )
+
+
+def prefix(text: str) -> str:
+    """Return the last word of `text` as FTS5 indexes it, if it matches as a prefix and is plain ASCII; else ""."""
+    for term, bare in _terms(text)[-1:]:
+        if bare and term.isascii() and term.isalnum():
+            return term.lower()
+    return ""
 
 
 def excerpt(texts: Iterable[str], query: str) -> str:
