@@ -174,9 +174,7 @@ async def open_office(
         clock,
     )
     try:
-        async with Client(
-            build_server(services), mode=era, elicitation_callback=decide if asks else None
-        ) as client:
+        async with Client(build_server(services), mode=era, elicitation_callback=decide if asks else None) as client:
             yield Office(store, user_id, clock, person, wire, services, client)
     finally:
         await services.close()

@@ -50,7 +50,7 @@ NOT_REPEATABLE = {"save_draft", "send_email", "schedule_email"}
 """What a second call does a second time."""
 
 SCHEMA_KEYWORDS = {
-    "type", "properties", "required", "additionalProperties", "description", "items", "enum", "default",
+    "type", "properties", "required", "additionalProperties", "description", "items", "const", "enum", "default",
     "minimum", "maximum", "minItems", "maxItems",
 }  # fmt: skip
 """All that a schema may say: no `title`, no `$ref`, no `anyOf`."""

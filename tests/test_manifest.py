@@ -98,7 +98,7 @@ def test_one_entry_says_all_that_is_known_of_a_tool(project: Path) -> None:
             "group": "sorting",
             "inputSchema": {
                 "properties": {
-                    "thread_ids": {"items": {"type": "string"}, "maxItems": 100, "minItems": 1, "type": "array"},
+                    "thread_ids": {"items": {"type": "string"}, "maxItems": 100, "type": "array"},
                     "starred": {"default": True, "type": "boolean"},
                 },
                 "required": ["thread_ids"],
@@ -110,7 +110,6 @@ def test_one_entry_says_all_that_is_known_of_a_tool(project: Path) -> None:
                     "results": {
                         "items": {
                             "properties": {
-                                "action": {"type": "string"},
                                 "outcome": {"enum": ["done", "unchanged", "not_found", "failed"], "type": "string"},
                                 "thread_ids": {"items": {"type": "string"}, "type": "array"},
                                 "reason": {"type": "string"},

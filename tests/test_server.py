@@ -143,9 +143,9 @@ async def test_the_name_of_an_argument_cannot_make_the_answer_long() -> None:
             snapshot("send_email: to.0 must be a text: correct it and call again."),
         ),
         (
-            "archive_threads",
-            {"thread_ids": []},
-            snapshot("archive_threads: thread_ids must hold at least 1: correct it and call again."),
+            "bulk_update_threads",
+            {"plan": [{"action": "archive", "thread_ids": []}]},
+            snapshot("bulk_update_threads: plan.0.thread_ids must hold at least 1: correct it and call again."),
         ),
         (
             "archive_threads",

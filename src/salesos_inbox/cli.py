@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -44,6 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     options = _parser().parse_args(_with_default_command(sys.argv[1:] if arguments is None else arguments))
     _quiet_logs()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal may not have every letter that mail has
     try:
         sys.exit(options.run(options))
     except InboxError as error:

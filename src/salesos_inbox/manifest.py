@@ -4,13 +4,16 @@ Schemas are written as briefly as they can be without losing a meaning: every wo
 every user tokens on every request.
 """
 
+import inspect
 import json
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any, cast
 
 from mcp.server.mcpserver.tools import Tool
 from mcp_types import ToolAnnotations
 
+from salesos_inbox.approval.policy import ASK_ABOVE_THREADS
 from salesos_inbox.tools._kit import Effect, InboxTool
 from salesos_inbox.tools.catalogue import CATALOGUE
 
@@ -18,6 +21,7 @@ TABLE_START = "<!-- tools: made by `salesos-inbox-mcp manifest`, do not edit -->
 TABLE_END = "<!-- end of tools -->"
 
 
+@cache
 def register(tool: InboxTool) -> Tool:
     """Return `tool` as the SDK serves it: brief schemas, unknown arguments refused, all hints explicit."""
     served = Tool.from_function(
@@ -99,15 +103,21 @@ def _entry(tool: InboxTool) -> dict[str, object]:
     }
 
 
-_CONSENT = {Effect.READ: "no", Effect.CHANGE: "above 25 threads", Effect.SEND: "always", Effect.DESTROY: "always"}
+def _asks(tool: InboxTool) -> str:
+    """Return when a tool asks a person, in the words of the README's table."""
+    if tool.name == "bulk_update_threads":
+        return f"if it deletes, or above {ASK_ABOVE_THREADS} threads"
+    if tool.effect in (Effect.SEND, Effect.DESTROY):
+        return "always"
+    takes_threads = "thread_ids" in inspect.signature(tool.run).parameters
+    return f"above {ASK_ABOVE_THREADS} threads" if takes_threads else "no"
 
 
 def table(tools: Iterable[InboxTool] = CATALOGUE) -> str:
     """Return the README's table of tools."""
     rows = ["| tool | group | effect | asks the user | what it does |", "|---|---|---|---|---|"]
     for tool in tools:
-        asks = "if it deletes, or above 25 threads" if tool.name == "bulk_update_threads" else _CONSENT[tool.effect]
-        rows.append(f"| `{tool.name}` | {tool.group} | {tool.effect} | {asks} | {tool.description} |")
+        rows.append(f"| `{tool.name}` | {tool.group} | {tool.effect} | {_asks(tool)} | {tool.description} |")
     return "\n".join(rows)
 
 

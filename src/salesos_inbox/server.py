@@ -157,12 +157,15 @@ _SYNONYMS = {
 }
 
 
+_OPPOSITES = {"read": "unread", "unread": "read"}
+
+
 def _meant(name: str, known: dict[str, object]) -> str | None:
     snake = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).removeprefix("is_")
     if snake in known:
         return snake
-    if snake == "read" and "unread" in known:
-        return "unread, its opposite"
+    if (opposite := _OPPOSITES.get(snake)) in known:
+        return f"{opposite}, its opposite"
     if synonyms := [synonym for synonym in _SYNONYMS.get(snake, ()) if synonym in known]:
         return " or ".join(synonyms)
     close = difflib.get_close_matches(snake, known, n=1, cutoff=0.6)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from salesos_inbox.contract import models
 
-SUBJECT_CHARACTERS = 60
-SNIPPET_CHARACTERS = 60
+SUBJECT_CHARACTERS = 56
+SNIPPET_CHARACTERS = 80
 NAME_CHARACTERS = 30
 NOTE_CHARACTERS = 200
 SHOWN_RECIPIENTS = 10
@@ -148,7 +148,6 @@ class ScheduledRow(View):
     to: list[str]
     subject: str
     at: str | None = None
-    utc: str | None = None
     thread_id: str | None = None
     snippet: str | None = None
 
@@ -162,27 +161,72 @@ class Scheduled(View):
     note: str | None = None
 
 
-class Receipt(View):
-    """What became of a message."""
+class DraftSaved(View):
+    """What was saved."""
 
-    status: Literal["draft_saved", "sent", "queued", "scheduled", "cancelled"]
+    status: Literal["draft_saved"]
+    draft_id: str
     to: list[str]
     cc: list[str] | None = None
     bcc: list[str] | None = None
     subject: str
     thread_id: str | None = None
-    draft_id: str | None = None
-    scheduled_id: str | None = None
+
+
+class EmailSent(View):
+    """What became of a message."""
+
+    status: Literal["sent", "queued"]
+    to: list[str]
+    cc: list[str] | None = None
+    bcc: list[str] | None = None
+    subject: str
+    thread_id: str | None = None
+
+
+class EmailScheduled(View):
+    """A message that waits for its time."""
+
+    status: Literal["scheduled"]
+    scheduled_id: str
+    to: list[str]
+    cc: list[str] | None = None
+    bcc: list[str] | None = None
+    subject: str
+    thread_id: str | None = None
+    local_time: str
+    zone: str
+    utc_time: str
+
+
+class EmailCancelled(View):
+    """A message that will not leave."""
+
+    status: Literal["cancelled"]
+    scheduled_id: str
+    to: list[str]
+    subject: str
     local_time: str | None = None
     zone: str | None = None
     utc_time: str | None = None
 
 
+OutcomeName = Literal["done", "unchanged", "not_found", "failed"]
+
+
 class Outcome(View):
     """Threads that fared alike."""
 
-    action: str | None = None
-    outcome: Literal["done", "unchanged", "not_found", "failed"]
+    outcome: OutcomeName
+    thread_ids: list[str]
+    reason: str | None = None
+
+
+class StepOutcome(View):
+    """Threads that fared alike in one action."""
+
+    action: str
+    outcome: OutcomeName
     thread_ids: list[str]
     reason: str | None = None
 
@@ -191,6 +235,14 @@ class Changes(View):
     """What became of each thread; `undo_id` takes back what was done."""
 
     results: list[Outcome]
+    undo_id: str | None = None
+    note: str | None = None
+
+
+class PlanChanges(View):
+    """What became of each thread in each action; `undo_id` takes back what was done."""
+
+    results: list[StepOutcome]
     undo_id: str | None = None
     note: str | None = None
 
@@ -205,13 +257,21 @@ class RecordLink(View):
 
 
 class FollowUpSet(View):
-    """What became of a follow-up."""
+    """The follow-up that was set."""
 
-    status: Literal["set", "removed", "unchanged"]
+    status: Literal["set"]
     thread_id: str
-    local_time: str | None = None
-    zone: str | None = None
-    utc_time: str | None = None
+    local_time: str
+    zone: str
+    utc_time: str
+    undo_id: str | None = None
+
+
+class FollowUpRemoved(View):
+    """What became of a follow-up that was to go."""
+
+    status: Literal["removed", "unchanged"]
+    thread_id: str
     undo_id: str | None = None
 
 
@@ -221,16 +281,20 @@ def thread_row(
     show_time: Callable[[datetime], str],
     *,
     folder: str,
-    snippet: bool,
+    words: str | None = None,
 ) -> ThreadRow:
-    """Return a list's row for `thread`; `folder` (case folded) is the one that was asked for, and is not repeated."""
+    """Return a list's row for `thread`.
+
+    `folder` (case folded) is the one that was asked for, and is not repeated. `words` are those of a
+    search, whose match the snippet shows.
+    """
     follow_up = thread.follow_up.reminder_date if thread.follow_up else None
     return ThreadRow(
         thread_id=thread.id,
         subject=one_line(thread.subject, SUBJECT_CHARACTERS),
-        people=people(thread, own),
+        people=people(thread, own, person_in_list),
         at=show_time(thread.last_message_at) if thread.last_message_at else None,
-        snippet=(one_line(thread.snippet, SNIPPET_CHARACTERS) or None) if snippet else None,
+        snippet=around(thread.snippet, words) or None if words else None,
         messages=thread.message_count if (thread.message_count or 0) > 1 else None,
         unread=True if thread.is_read is False else None,
         starred=thread.is_starred or None,
@@ -240,12 +304,25 @@ def thread_row(
     )
 
 
-def people(thread: models.ThreadSummary, own: frozenset[str]) -> str:
-    """Return who besides the user takes part: the first with name and address, the others counted."""
+def around(snippet: str, words: str) -> str:
+    """Return the part of a search's snippet that shows the first of `words` that stands in it."""
+    text = one_line(snippet, 1000)
+    found = (text.casefold().find(word) for word in words.casefold().replace('"', " ").split())
+    match = min((place for place in found if place >= 0), default=0)
+    start = max(0, match - SNIPPET_CHARACTERS // 3)
+    if start:
+        start = text.find(" ", start, match) + 1 or start
+    return one_line(("…" if start else "") + text[start:], SNIPPET_CHARACTERS)
+
+
+def people(
+    thread: models.ThreadSummary, own: frozenset[str], write: Callable[[str | None, str], str] | None = None
+) -> str:
+    """Return who besides the user takes part: the first as `write` puts a name and an address, the others counted."""
     others = [item for item in thread.participants if item.email.lower() not in own] or thread.participants
     if not others:
         return ""
-    shown = person(others[0].name, others[0].email)
+    shown = (write or person)(others[0].name, others[0].email)
     return f"{shown} +{len(others) - 1}" if len(others) > 1 else shown
 
 
@@ -253,6 +330,13 @@ def person(name: str | None, email: str) -> str:
     """Return a person as `Name <address>`, or the address alone; never the name alone, which anyone can choose."""
     shown, address = one_line(name or "", NAME_CHARACTERS), one_line(email, 120)
     return f"{shown} <{address}>" if shown and shown.lower() != address.lower() else address
+
+
+def person_in_list(name: str | None, email: str) -> str:
+    """Return a person as `person` does, but without a name that the address tells as well."""
+    address = email.casefold()
+    told = any(len(word) > 2 and word in address for word in (name or "").casefold().split())
+    return person(None if told else name, email)
 
 
 def records(links: Iterable[models.CrmLink]) -> list[str] | None:

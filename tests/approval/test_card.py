@@ -70,11 +70,11 @@ def test_the_card_of_a_message_that_is_scheduled_for_someone_new() -> None:
         (
             """\
 Schedule this email?
-! 1 of 2 recipients not seen in this thread before:
+! 1 of 2 recipients outside your organization:
 !     eve@elsewhere.example
 
 To: Ann <ann@helix.example> (in this thread)
-Bcc: eve@elsewhere.example (new in this conversation)
+Bcc: eve@elsewhere.example (outside your organization)
 Subject: (none)
 A new conversation
 Leaves: Monday 23 November 2026, 09:00 (Europe/Berlin), 2026-11-23 08:00 UTC
@@ -178,7 +178,7 @@ HOSTILE = st.text(
 FOREIGN = st.lists(HOSTILE, max_size=4).map("".join)
 LABELS = ("To: ", "Cc: ", "Bcc: ", "Subject: ", "In reply to: ", "Leaves: ", "!     ", "    ", "Fact: ")
 OURS = re.compile(
-    r"! \d+ of \d+ recipients? not seen in this thread before:||A new conversation|Message:"
+    r"! \d+ of \d+ recipients? (not seen in this thread before|outside your organization):||A new conversation|Message:"
     r"|\(and \d+ more characters, not shown here\)"
 )
 UNSEEN = {"Cc", "Cs"}

@@ -60,8 +60,8 @@ Here it is.\
                 "cc": ["ruth@helix.example"],
                 "bcc": ["boss@northwind.example"],
                 "subject": "Offer",
-                "thread_id": "<1>",
-                "draft_id": "<2>",
+                "thread_id": "<2>",
+                "draft_id": "<1>",
             }
         )
         assert steady(office.wire.writes()) == snapshot(
@@ -97,8 +97,8 @@ async def test_a_reply_takes_recipients_subject_and_threading_from_the_thread(st
                 "to": ["dana.whitfield@helix-logistics.example"],
                 "cc": ["ruth.kellerman@helix-logistics.example", "marcus.oyelaran@helix-logistics.example"],
                 "subject": "Re: Leipzig pilot: results and what comes next",
-                "thread_id": "<1>",
-                "draft_id": "<2>",
+                "thread_id": "<2>",
+                "draft_id": "<1>",
             }
         )
         thread = office.store.thread(office.user_id, thread_id)

@@ -40,13 +40,13 @@ async def test_an_approved_email_is_sent_as_the_card_showed_it(steady: Steady, e
             [
                 """\
 Send this email?
-! 2 of 3 recipients not seen in this thread before:
+! 2 of 3 recipients outside your organization:
 !     Dana Whitfield <dana@helix.example>
 !     ruth@helix.example
 
-To: Dana Whitfield <dana@helix.example> (new in this conversation)
+To: Dana Whitfield <dana@helix.example> (outside your organization)
 Cc: tobias@northwind-robotics.example (your own organization)
-Bcc: ruth@helix.example (new in this conversation)
+Bcc: ruth@helix.example (outside your organization)
 Subject: Offer
 A new conversation
 Leaves: at once
@@ -146,10 +146,10 @@ async def test_an_approved_email_is_scheduled_and_its_receipt_gives_local_time_z
             [
                 """\
 Schedule this email?
-! 1 of 1 recipient not seen in this thread before:
+! 1 of 1 recipient outside your organization:
 !     Dana <dana@helix.example>
 
-To: Dana <dana@helix.example> (new in this conversation)
+To: Dana <dana@helix.example> (outside your organization)
 Subject: Offer
 A new conversation
 Leaves: Wednesday 18 November 2026, 17:00 (Europe/Berlin), 2026-11-18 16:00 UTC

@@ -127,7 +127,7 @@ async def test_every_thread_has_its_own_outcome(steady: Steady) -> None:
 
 
 BAD_CALLS: list[tuple[str, dict[str, Any], str]] = [
-    ("mark_read", {"thread_ids": []}, "at least 1"),
+    ("mark_read", {"thread_ids": []}, "give at least one id"),
     ("archive_threads", {"thread_ids": [str(number) for number in range(101)]}, "at most 100"),
     ("archive_threads", {"thread_ids": ["x"] * 200_000}, "at most 100"),
     ("archive_threads", {"thread_ids": ["a\nb"]}, "thread_id must be an id"),
@@ -171,7 +171,7 @@ async def test_deleting_asks_with_the_threads_named(era: Era) -> None:
         assert office.person.cards == snapshot(
             [
                 """\
-Change 2 threads in your inbox?
+Move 2 threads to the trash?
 Move to the trash (2 threads):
     person0@helix.example: Subject 0
     person1@helix.example: Subject 1\
@@ -247,7 +247,7 @@ async def test_many_threads_ask_even_where_the_change_is_reversible(era: Era) ->
         assert office.person.cards == [], "25 of them are read already"
         answer = await office.call("star_threads", thread_ids=ids[:26])
         assert len(office.person.cards) == 1
-        assert office.person.cards[0].startswith("Change 26 threads in your inbox?\nStar (26 threads):\n")
+        assert office.person.cards[0].startswith("Change 26 threads in your mailbox?\nStar (26 threads):\n")
         assert set(outcomes(answer).values()) == {"done"}
 
 
@@ -287,7 +287,7 @@ async def test_a_plan_answers_for_each_thread_and_asks_once(steady: Steady, era:
                     {"action": "star", "outcome": "not_found", "thread_ids": ["no-such-thread"]},
                     {"action": "star", "outcome": "unchanged", "thread_ids": ["<1>"]},
                     {"action": "archive", "outcome": "done", "thread_ids": ["<3>"]},
-                    {"action": "move", "outcome": "done", "thread_ids": ["<4>"]},
+                    {"action": "move to Contracts", "outcome": "done", "thread_ids": ["<4>"]},
                     {"action": "delete", "outcome": "done", "thread_ids": ["<5>", "<6>"]},
                 ],
                 "undo_id": "<7>",
@@ -296,7 +296,7 @@ async def test_a_plan_answers_for_each_thread_and_asks_once(steady: Steady, era:
         assert office.person.cards == snapshot(
             [
                 """\
-Change 6 threads in your inbox?
+Change 6 threads in your mailbox?
 Mark as read (2 threads):
     person0@helix.example: Subject 0
     person1@helix.example: Subject 1

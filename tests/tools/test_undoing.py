@@ -77,8 +77,8 @@ async def test_the_undo_of_several_brings_each_back_to_where_it_was(steady: Stea
         assert steady(undone) == snapshot(
             {
                 "results": [
-                    {"action": "move", "outcome": "done", "thread_ids": ["<1>", "<2>", "<3>"]},
-                    {"action": "move", "outcome": "done", "thread_ids": ["<4>"]},
+                    {"action": "move to inbox", "outcome": "done", "thread_ids": ["<1>", "<2>", "<3>"]},
+                    {"action": "move to Contracts", "outcome": "done", "thread_ids": ["<4>"]},
                 ]
             }
         )
@@ -122,9 +122,9 @@ async def test_what_is_as_before_already_is_unchanged_and_what_is_gone_is_not_fo
         undone = await office.call("undo_change", undo_id=change["undo_id"])
         assert undone == {
             "results": [
-                {"action": "move", "outcome": "not_found", "thread_ids": [second]},
-                {"action": "move", "outcome": "unchanged", "thread_ids": [first]},
-                {"action": "move", "outcome": "done", "thread_ids": [third]},
+                {"action": "move to inbox", "outcome": "not_found", "thread_ids": [second]},
+                {"action": "move to inbox", "outcome": "unchanged", "thread_ids": [first]},
+                {"action": "move to inbox", "outcome": "done", "thread_ids": [third]},
             ]
         }
 
@@ -239,7 +239,7 @@ async def test_an_undo_that_stopped_halfway_says_what_is_left_and_can_be_tried_a
         assert steady(await office.call("undo_change", undo_id=undo_id)) == snapshot(
             {
                 "results": [
-                    {"action": "move", "outcome": "done", "thread_ids": ["<1>", "<2>"]},
+                    {"action": "move to inbox", "outcome": "done", "thread_ids": ["<1>", "<2>"]},
                     {
                         "action": "unread",
                         "outcome": "failed",

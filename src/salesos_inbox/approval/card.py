@@ -69,12 +69,13 @@ def message_card(
     `in_thread` is the subject of the thread it answers, None where it begins a new one.
     """
     unknown = [item for item in recipients if item.known_from is None]
+    strange = "outside your organization" if in_thread is None else "not seen in this thread before"
     lines: list[str] = []
     if unknown:
-        lines += [f"! {len(unknown)} of {_count(len(recipients), 'recipient')} not seen in this thread before:"]
+        lines += [f"! {len(unknown)} of {_count(len(recipients), 'recipient')} {strange}:"]
         lines += [f"!     {_address(item)}" for item in unknown]
         lines += [""]
-    lines += [f"{item.kind}: {_address(item)} ({item.known_from or 'new in this conversation'})" for item in recipients]
+    lines += [f"{item.kind}: {_address(item)} ({item.known_from or strange})" for item in recipients]
     lines += [f"Subject: {_shown(subject, 300) or '(none)'}"]
     lines += [f"In reply to: {_shown(in_thread, 120)}"] if in_thread is not None else ["A new conversation"]
     lines += [f"Leaves: {when}" if when else "Leaves: at once"]

@@ -94,8 +94,9 @@ class InboxClient:
         return await self._list(routes.LIST_THREADS, models.ThreadSummary, query)
 
     async def get_thread(self, thread_id: str) -> models.Thread:
-        """Return a thread with all its messages."""
-        return await self._one(routes.GET_THREAD, models.Thread, thread_id=thread_id)
+        """Return a thread with all its messages, the oldest first and drafts last, whatever their order on the wire."""
+        thread = await self._one(routes.GET_THREAD, models.Thread, thread_id=thread_id)
+        return thread.model_copy(update={"messages": sorted(thread.messages, key=_when)})
 
     async def search_threads(self, query: models.SearchThreads) -> Page[models.ThreadSummary]:
         """Return a page of the threads that match."""
@@ -350,6 +351,11 @@ def _parse(route: Route, model: type[_AnswerT], payload: object) -> _AnswerT:
         raise ContractBroken(
             f"SalesOS answered the request to {route.purpose} in a form that is not known ({names}): tell the user."
         ) from None
+
+
+def _when(message: models.Message) -> tuple[bool, float]:
+    moment = message.sent_at or message.received_at
+    return message.status == "DRAFT", moment.timestamp() if moment else 0.0
 
 
 def _query(body: _Json | None) -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import cast
 from salesos_inbox.errors import ContractBroken
 
 _ITEMS = ("items", "data", "results", "threads", "folders", "scheduled", "scheduledEmails", "emails")
-_TOTALS = ("total", "totalCount", "count")
+_TOTALS = ("total", "totalCount")
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,10 @@ def read_list(payload: object, total_header: str | None) -> RawPage:
     if items is None:
         raise ContractBroken("The service answered a list without its items; nothing was read from it.")
     about |= _about(envelope)
+    found = cast("list[object]", items)
     return RawPage(
-        cast("list[object]", items),
-        _total(about, total_header),
+        found,
+        _total(about, total_header, len(found)),
         _has_more(about),
         _text(about.get("nextCursor")),
     )
@@ -63,9 +64,13 @@ def _about(envelope: Mapping[str, object]) -> dict[str, object]:
     return about | {key: value for key, value in envelope.items() if key not in _ITEMS}
 
 
-def _total(about: Mapping[str, object], total_header: str | None) -> int | None:
-    known = (_integer(about.get(key)) for key in _TOTALS)
-    return next((total for total in known if total is not None), _integer(total_header))
+def _total(about: Mapping[str, object], total_header: str | None, shown: int) -> int | None:
+    """Return the total; a `count` is one only where it counts more than this page, which it may mean as well."""
+    known = [_integer(about.get(key)) for key in _TOTALS] + [_integer(total_header)]
+    count = _integer(about.get("count"))
+    if count is not None and count > shown:
+        known.append(count)
+    return next((total for total in known if total is not None), None)
 
 
 def _has_more(about: Mapping[str, object]) -> bool | None:

@@ -7,11 +7,11 @@ Every model states how its fields are known (`mark`); a field known better than 
 itself, as `Annotated[type, Mark.DOCUMENTED]`.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 
@@ -57,10 +57,16 @@ def _items(value: object) -> object:
     return [] if value is None else value
 
 
-FolderType = Literal["inbox", "sent", "drafts", "scheduled", "archive", "trash", "spam", "custom"]
+def _in_utc(value: datetime) -> datetime:
+    """Read a time without an offset as UTC, as the reference says all times are."""
+    return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+
 EntityType = Literal["lead", "contact", "account", "opportunity"]
 BulkAction = Literal["read", "unread", "star", "unstar", "archive", "move", "delete"]
 Strings = Annotated[list[str], BeforeValidator(_strings)]
+Moment = Annotated[datetime, AfterValidator(_in_utc)]
+MaybeMoment = Annotated[Moment | None, BeforeValidator(lambda value: None if value == "" else value)]
 Text = Annotated[str, BeforeValidator(lambda value: "" if value is None else value)]
 
 
@@ -68,7 +74,7 @@ Text = Annotated[str, BeforeValidator(lambda value: "" if value is None else val
 
 
 class Folder(Answer):
-    """A folder and its counts."""
+    """A folder and its counts. `type` is inbox, sent, drafts, scheduled, archive, trash, spam or custom."""
 
     id: str = ""
     name: Text = ""
@@ -87,7 +93,7 @@ class Participant(Answer):
 class FollowUp(Answer):
     """A reminder on a thread."""
 
-    reminder_date: datetime | None = None
+    reminder_date: MaybeMoment = None
     note: str | None = None
 
 
@@ -127,8 +133,8 @@ class Message(Answer):
     """INBOUND or OUTBOUND."""
     status: str | None = None
     """DRAFT, QUEUED, SENT, DELIVERED, OPENED, CLICKED, BOUNCED, FAILED or RECEIVED."""
-    sent_at: datetime | None = None
-    received_at: datetime | None = None
+    sent_at: MaybeMoment = None
+    received_at: MaybeMoment = None
     attachments: Annotated[list[Attachment], BeforeValidator(_items)] = []
 
 
@@ -144,7 +150,7 @@ class ThreadSummary(Answer):
     is_read: bool | None = None
     is_starred: bool | None = None
     has_attachments: bool | None = None
-    last_message_at: datetime | None = None
+    last_message_at: MaybeMoment = None
     follow_up: FollowUp | None = None
     crm_links: Annotated[list[CrmLink], BeforeValidator(_items)] = []
 
@@ -162,7 +168,7 @@ class SendReceipt(Answer):
     thread_id: str | None = None
     message_id: str | None = None
     status: str | None = None
-    scheduled_for: datetime | None = None
+    scheduled_for: MaybeMoment = None
 
 
 class Draft(Answer):
@@ -176,7 +182,7 @@ class Draft(Answer):
     subject: Text = ""
     body_html: str | None = None
     body_text: str | None = None
-    updated_at: datetime | None = None
+    updated_at: MaybeMoment = None
 
 
 class ScheduledEmail(Answer):
@@ -189,7 +195,7 @@ class ScheduledEmail(Answer):
     bcc: Strings = []
     subject: Text = ""
     body_text: str | None = None
-    scheduled_for: datetime | None = None
+    scheduled_for: MaybeMoment = None
     status: str | None = None
 
 

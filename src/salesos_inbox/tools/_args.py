@@ -17,16 +17,23 @@ _FIRST_YEAR, _LAST_YEAR = 1970, 2200
 _LONGEST_POSITION = 2_000
 
 ThreadId = Annotated[str, Field(description="From list_threads, search_threads or triage_inbox")]
-ThreadIds = Annotated[list[str], Field(min_length=1, max_length=MOST_THREADS)]
+ThreadIds = Annotated[list[str], Field(max_length=MOST_THREADS)]
 Folder = Annotated[str, Field(description="Folder name, e.g. inbox, sent, archive")]
 Cursor = Annotated[str, Field(description="next_cursor of the previous answer, same other arguments")]
 Limit = Annotated[int, Field(ge=1, le=100)]
 TriageLimit = Annotated[int, Field(ge=1, le=50)]
 MaxTokens = Annotated[int, Field(ge=300, le=50000)]
-Since = Annotated[str, Field(description="ISO date or time")]
-When = Annotated[str, Field(description="ISO 8601 with offset, e.g. 2026-11-23T09:00:00+01:00")]
-Addresses = list[str]
+After = Annotated[str, Field(description="Last message since this ISO date or time")]
+Before = Annotated[str, Field(description="Last message before this ISO date or time")]
+Sender = Annotated[str, Field(description="Address or part of a name")]
+When = Annotated[str, Field(description="ISO 8601 time, e.g. 2026-11-23T09:00:00+01:00")]
+Body = Annotated[str, Field(description="Plain text")]
+Recipients = Annotated[list[str], Field(description="e.g. Ann Lee <ann@example.com>")]
+ReplyAll = Annotated[bool, Field(description="Also to all others of its last message")]
 ReplyTo = Annotated[str, Field(description="Thread to reply in")]
+ScheduledId = Annotated[str, Field(description="From list_scheduled")]
+UndoId = Annotated[str, Field(description="From the answer of a change; works once")]
+RecordId = Annotated[str, Field(description="From a thread's records, or ask the user")]
 DraftId = Annotated[str, Field(description="From save_draft or read_thread")]
 RecordType = Literal["lead", "contact", "account", "opportunity"]
 
@@ -117,6 +124,8 @@ def read_cursor(cursor: str | None, fingerprint: str) -> str | None:
 def unique_ids(thread_ids: Iterable[str]) -> list[str]:
     """Return the ids once each, in their order; raises `InvalidArguments` for one that cannot be an id."""
     ids = list(dict.fromkeys(identifier.strip() for identifier in thread_ids))
+    if not ids:
+        raise InvalidArguments("thread_ids is empty: give at least one id, as an answer of this server gave it.")
     for identifier in ids:
         check_id("thread_id", identifier)
     return ids

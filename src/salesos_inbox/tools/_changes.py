@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 from salesos_inbox import views
 from salesos_inbox.approval.card import ThreadLine
@@ -16,7 +15,6 @@ BATCH = 100
 _READ_ONE_BY_ONE = 10
 """Up to so many threads are looked at one by one; more are found in the list, a page for a hundred."""
 
-OutcomeName = Literal["done", "unchanged", "not_found", "failed"]
 Known = dict[str, models.ThreadSummary]
 
 
@@ -27,6 +25,11 @@ class Action:
     name: models.BulkAction
     folder: str | None = None
     folder_name: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The action in an answer's words."""
+        return f"{self.name} to {self.folder_name or self.folder}" if self.folder else self.name
 
     @property
     def title(self) -> str:
@@ -72,14 +75,21 @@ _TITLES: dict[models.BulkAction, str] = {
 class Report:
     """What became of each thread so far, and the steps that take it back."""
 
-    results: list[views.Outcome] = field(default_factory=list[views.Outcome])
+    results: list[views.StepOutcome] = field(default_factory=list[views.StepOutcome])
     steps: list[Step] = field(default_factory=list[Step])
 
-    def add(self, action: str, outcome: OutcomeName, thread_ids: Iterable[str], reason: str | None = None) -> None:
+    @property
+    def anything_done(self) -> bool:
+        """Whether any thread was changed."""
+        return any(result.outcome == "done" for result in self.results)
+
+    def add(
+        self, action: str, outcome: views.OutcomeName, thread_ids: Iterable[str], reason: str | None = None
+    ) -> None:
         """Note the outcome of `thread_ids`, if there are any."""
         ids = list(thread_ids)
         if ids:
-            self.results.append(views.Outcome(action=action, outcome=outcome, thread_ids=ids, reason=reason))
+            self.results.append(views.StepOutcome(action=action, outcome=outcome, thread_ids=ids, reason=reason))
 
 
 async def look(desk: Desk, thread_ids: Sequence[str]) -> Known:
@@ -116,8 +126,8 @@ async def change(
     """
     here = [thread_id for thread_id in thread_ids if thread_id in known]
     needed = [thread_id for thread_id in here if not action.holds(known[thread_id])]
-    report.add(action.name, "not_found", (thread_id for thread_id in thread_ids if thread_id not in known))
-    report.add(action.name, "unchanged", (thread_id for thread_id in here if action.holds(known[thread_id])))
+    report.add(action.label, "not_found", (thread_id for thread_id in thread_ids if thread_id not in known))
+    report.add(action.label, "unchanged", (thread_id for thread_id in here if action.holds(known[thread_id])))
     done: list[str] = []
     stopped: InboxError | None = None
     for start in range(0, len(needed), BATCH):
@@ -126,11 +136,11 @@ async def change(
             done += await _change_batch(desk, action, batch, report, request)
         except InboxError as error:
             stopped = error
-            report.add(action.name, "failed", needed[start:], str(error))
+            report.add(action.label, "failed", needed[start:], str(error))
             break
         if after_batch:
             await after_batch(len(batch))
-    report.add(action.name, "done", done)
+    report.add(action.label, "done", done)
     report.steps[:0] = _way_back(action, done, known)
     return stopped
 
@@ -146,17 +156,17 @@ async def _change_batch(desk: Desk, action: Action, batch: list[str], report: Re
     confirmed = [thread_id for thread_id in batch if thread_id in set(result.success or ())]
     refused = {failure.id: failure.error or "" for failure in result.failed if failure.id in set(batch)}
     missing = [thread_id for thread_id, reason in refused.items() if "not found" in reason.lower()]
-    report.add(action.name, "not_found", missing)
-    report.add(action.name, "failed", (item for item in refused if item not in missing), _REFUSED)
+    report.add(action.label, "not_found", missing)
+    report.add(action.label, "failed", (item for item in refused if item not in missing), _REFUSED)
     unclear = [thread_id for thread_id in batch if thread_id not in set(confirmed) | refused.keys()]
     try:
         seen = await look(desk, unclear)
     except InboxError:
-        report.add(action.name, "failed", unclear, _UNKNOWN)
+        report.add(action.label, "failed", unclear, _UNKNOWN)
         return confirmed
     shown = [thread_id for thread_id in unclear if thread_id in seen and action.holds(seen[thread_id])]
-    report.add(action.name, "not_found", (item for item in unclear if item not in seen))
-    report.add(action.name, "failed", (item for item in unclear if item in seen and item not in shown), _UNCONFIRMED)
+    report.add(action.label, "not_found", (item for item in unclear if item not in seen))
+    report.add(action.label, "failed", (item for item in unclear if item in seen and item not in shown), _UNCONFIRMED)
     return [*confirmed, *shown]
 
 

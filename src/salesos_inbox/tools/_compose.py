@@ -46,6 +46,11 @@ class Composed:
         fields = (("To", self.to), ("Cc", self.cc), ("Bcc", self.bcc))
         return [(kind, address) for kind, found in fields for address in found]
 
+    @property
+    def thread_id(self) -> str | None:
+        """The thread it answers."""
+        return self.thread.id if self.thread else None
+
     def email(self) -> models.SendEmail:
         """Return the message as the API takes it.
 
@@ -58,7 +63,7 @@ class Composed:
             subject=self.subject,
             body_text=self.body,
             body_html=self.body_html,
-            thread_id=self.thread.id if self.thread else None,
+            thread_id=self.thread_id,
             in_reply_to=self.in_reply_to,
             draft_id=self.draft_id,
         )
@@ -235,6 +240,11 @@ def _without_repeats(*fields: Iterable[Address]) -> list[list[Address]]:
         kept.append([address for address in addresses if address.email.lower() not in taken])
         taken |= {address.email.lower() for address in kept[-1]}
     return kept
+
+
+def written(addresses: Iterable[Address]) -> list[str] | None:
+    """Return the addresses as an answer writes them, None without any."""
+    return [str(address) for address in addresses] or None
 
 
 def _wire(addresses: Iterable[Address]) -> list[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import TYPE_CHECKING, Annotated, Any, Protocol, cast
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol, cast
 
 import anyio
 from mcp.server.mcpserver import Context, Resolve
@@ -117,6 +117,14 @@ class Place:
     name: str
 
 
+class Times(NamedTuple):
+    """A time in the user's zone, that zone, and the time in UTC."""
+
+    local: str
+    zone: str
+    utc: str
+
+
 class _ServesInbox(Protocol):
     services: Services
 
@@ -150,6 +158,10 @@ class Desk:
         """Return a time in the user's zone without the zone, for lists that name it once; old ones by their day."""
         local = moment.astimezone(self.timezone or UTC)
         return f"{local:%d %b %H:%M}" if abs(self.now() - moment) < _SHORT_TIMES else f"{local:%Y-%m-%d}"
+
+    def times(self, moment: datetime) -> Times:
+        """Return a time as receipts give it."""
+        return Times(self.show_time(moment), self.zone_name(), show_local(moment, None))
 
     def zone_name(self) -> str:
         """Return the name of the zone that times are shown in."""

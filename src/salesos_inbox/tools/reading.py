@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING
 from salesos_inbox.contract import models
 from salesos_inbox.errors import InvalidArguments
 from salesos_inbox.tools._args import (
+    After,
+    Before,
     Cursor,
     Folder,
     Limit,
     MaxTokens,
+    RecordId,
     RecordType,
-    Since,
+    Sender,
     ThreadId,
     check_id,
     query_fingerprint,
@@ -65,16 +68,17 @@ async def list_threads(
     starred: bool | None = None,
     has_follow_up: bool | None = None,
     has_attachments: bool | None = None,
-    sender: str | None = None,
+    sender: Sender | None = None,
     record_type: RecordType | None = None,
-    record_id: str | None = None,
-    after: Since | None = None,
-    before: Since | None = None,
+    record_id: RecordId | None = None,
+    after: After | None = None,
+    before: Before | None = None,
     oldest_first: bool = False,
     limit: Limit = 20,
     cursor: Cursor | None = None,
 ) -> Threads:
-    """List threads, newest first, that meet all given filters. Without folder: all but trash and spam."""
+    """List threads, newest first, that meet all given filters. Without folder: all but trash, spam, drafts and
+    scheduled."""
     zone = inbox.timezone
     if record_id is not None and record_type is None:
         raise InvalidArguments("record_id needs its record_type: give both, or record_type alone.")
@@ -96,7 +100,7 @@ async def list_threads(
     fingerprint = query_fingerprint("list_threads", query.body())
     position = read_cursor(cursor, fingerprint)
     page = await inbox.client.list_threads(query.model_copy(update=page_of(position)))
-    return await _threads(inbox, page, fingerprint, position, limit, folder, snippets=False)
+    return await _threads(inbox, page, fingerprint, position, limit, folder)
 
 
 @tool("Search threads", Effect.READ)
@@ -104,8 +108,8 @@ async def search_threads(
     inbox: Inbox,
     query: str,
     folder: Folder | None = None,
-    after: Since | None = None,
-    before: Since | None = None,
+    after: After | None = None,
+    before: Before | None = None,
     limit: Limit = 20,
     cursor: Cursor | None = None,
 ) -> Threads:
@@ -123,7 +127,7 @@ async def search_threads(
     fingerprint = query_fingerprint("search_threads", wanted.body())
     position = read_cursor(cursor, fingerprint)
     page = await inbox.client.search_threads(wanted.model_copy(update=page_of(position)))
-    return await _threads(inbox, page, fingerprint, position, limit, folder, snippets=True)
+    return await _threads(inbox, page, fingerprint, position, limit, folder, words=wanted.q)
 
 
 @tool("Read a thread", Effect.READ)
@@ -149,7 +153,7 @@ async def read_thread(
 
 @tool("Get inbox statistics", Effect.READ)
 async def get_inbox_stats(inbox: Inbox) -> Stats:
-    """Count threads: unread, starred, follow-ups due, awaiting reply, sent and received today."""
+    """Count what is unread, starred, scheduled, drafted, due, awaiting reply, and sent or received today."""
     stats = await inbox.client.get_stats()
     known = stats.model_dump(exclude_none=True)
     return Stats(counts={_snake(name): count for name, count in known.items() if type(count) is int})
@@ -188,12 +192,11 @@ async def _threads(
     position: str | None,
     limit: int,
     folder: str | None,
-    *,
-    snippets: bool,
+    words: str | None = None,
 ) -> Threads:
     own = await inbox.own_addresses()
     asked = (folder or "inbox").strip().casefold()
-    rows = [thread_row(item, own, inbox.show_short_time, folder=asked, snippet=snippets) for item in page.items]
+    rows = [thread_row(item, own, inbox.show_short_time, folder=asked, words=words) for item in page.items]
     next_cursor, note = going_on(page, fingerprint, position, limit, "threads")
     return Threads(
         threads=rows,

@@ -6,13 +6,15 @@ from salesos_inbox.approval.card import facts_card
 from salesos_inbox.approval.ledger import Step
 from salesos_inbox.contract import models
 from salesos_inbox.errors import Conflict, InvalidArguments, NotFound
-from salesos_inbox.tools._args import RecordType, ThreadId, When, check_id, read_when, show_local
+from salesos_inbox.tools._args import RecordId, RecordType, ThreadId, When, check_id, read_when
 from salesos_inbox.tools._kit import Effect, Inbox, tool
-from salesos_inbox.views import NOTE_CHARACTERS, FollowUpSet, RecordLink, one_line, people, record
+from salesos_inbox.views import NOTE_CHARACTERS, FollowUpRemoved, FollowUpSet, RecordLink, one_line, people, record
 
 
 @tool("Link a CRM record", Effect.CHANGE)
-async def link_crm_record(inbox: Inbox, thread_id: ThreadId, record_type: RecordType, record_id: str) -> RecordLink:
+async def link_crm_record(
+    inbox: Inbox, thread_id: ThreadId, record_type: RecordType, record_id: RecordId
+) -> RecordLink:
     """Link a thread to a CRM record."""
     thread_id, record_id = check_id("thread_id", thread_id), check_id("record_id", record_id)
     thread = await inbox.client.get_thread(thread_id)
@@ -40,7 +42,9 @@ async def link_crm_record(inbox: Inbox, thread_id: ThreadId, record_type: Record
 
 
 @tool("Unlink a CRM record", Effect.DESTROY)
-async def unlink_crm_record(inbox: Inbox, thread_id: ThreadId, record_type: RecordType, record_id: str) -> RecordLink:
+async def unlink_crm_record(
+    inbox: Inbox, thread_id: ThreadId, record_type: RecordType, record_id: RecordId
+) -> RecordLink:
     """Take a thread's link to a CRM record away, once the user approves."""
     thread_id, record_id = check_id("thread_id", thread_id), check_id("record_id", record_id)
     thread = await inbox.client.get_thread(thread_id)
@@ -68,25 +72,26 @@ async def set_follow_up(inbox: Inbox, thread_id: ThreadId, remind_at: When, note
     note = _note(note)
     thread = await inbox.client.get_thread(thread_id)
     await inbox.client.set_follow_up(thread_id, models.SetFollowUp(reminder_date=moment, note=note))
+    times = inbox.times(moment)
     return FollowUpSet(
         status="set",
         thread_id=thread_id,
-        local_time=inbox.show_time(moment),
-        zone=inbox.zone_name(),
-        utc_time=show_local(moment, None),
+        local_time=times.local,
+        zone=times.zone,
+        utc_time=times.utc,
         undo_id=await inbox.keep_undo([_former_follow_up(thread)]),
     )
 
 
 @tool("Remove a follow-up", Effect.CHANGE)
-async def remove_follow_up(inbox: Inbox, thread_id: ThreadId) -> FollowUpSet:
+async def remove_follow_up(inbox: Inbox, thread_id: ThreadId) -> FollowUpRemoved:
     """Remove a thread's follow-up."""
     thread_id = check_id("thread_id", thread_id)
     thread = await inbox.client.get_thread(thread_id)
     if thread.follow_up is None:
-        return FollowUpSet(status="unchanged", thread_id=thread_id)
+        return FollowUpRemoved(status="unchanged", thread_id=thread_id)
     await inbox.client.remove_follow_up(thread_id)
-    return FollowUpSet(
+    return FollowUpRemoved(
         status="removed", thread_id=thread_id, undo_id=await inbox.keep_undo([_former_follow_up(thread)])
     )
 

@@ -1,58 +1,89 @@
 """What leaves the building, now or at its time, and what is held back. A person approves each."""
 
 from datetime import datetime
-from typing import Literal
 
 from salesos_inbox.approval.card import facts_card, local_and_utc, message_card
 from salesos_inbox.contract import models
 from salesos_inbox.errors import InvalidArguments, NotFound
-from salesos_inbox.tools._args import Addresses, DraftId, ReplyTo, When, check_id, read_when, show_local
-from salesos_inbox.tools._compose import Wording, card_recipients, compose
+from salesos_inbox.tools._args import (
+    Body,
+    DraftId,
+    Recipients,
+    ReplyAll,
+    ReplyTo,
+    ScheduledId,
+    When,
+    check_id,
+    read_when,
+)
+from salesos_inbox.tools._compose import Composed, Wording, card_recipients, compose, written
 from salesos_inbox.tools._kit import Desk, Effect, Inbox, tool
-from salesos_inbox.views import Receipt, addresses, one_line
+from salesos_inbox.views import EmailCancelled, EmailScheduled, EmailSent, addresses, one_line
 
-_SENT_STATUS: dict[str, Literal["sent", "queued", "scheduled"]] = {"QUEUED": "queued", "SCHEDULED": "scheduled"}
 _SCHEDULED_PAGES = 50
 
 
 @tool("Send an email", Effect.SEND, idempotent=False)
 async def send_email(
     inbox: Inbox,
-    body: str | None = None,
-    to: Addresses | None = None,
-    cc: Addresses | None = None,
-    bcc: Addresses | None = None,
+    body: Body | None = None,
+    to: Recipients | None = None,
+    cc: list[str] | None = None,
+    bcc: list[str] | None = None,
     subject: str | None = None,
     thread_id: ReplyTo | None = None,
-    reply_all: bool = False,
+    reply_all: ReplyAll = False,
     draft_id: DraftId | None = None,
-) -> Receipt:
-    """Send an email (plain text) once the user approves it; they are asked by this call. With thread_id it is
-    a reply: recipients and subject come from the thread. With draft_id that draft is sent."""
-    return await _send(inbox, Wording(to, cc, bcc, subject, body, thread_id, reply_all, draft_id), None)
+) -> EmailSent:
+    """Send an email once the user approves it; they are asked by this call. With thread_id it is a reply:
+    recipients and subject come from the thread. With draft_id that draft is sent; only what changes need be given."""
+    composed = await _approved(inbox, Wording(to, cc, bcc, subject, body, thread_id, reply_all, draft_id), None)
+    receipt = await inbox.client.send_email(composed.email())
+    return EmailSent(
+        status="queued" if receipt.status == "QUEUED" else "sent",
+        to=written(composed.to) or [],
+        cc=written(composed.cc),
+        bcc=written(composed.bcc),
+        subject=composed.subject,
+        thread_id=receipt.thread_id or composed.thread_id,
+    )
 
 
 @tool("Schedule an email", Effect.SEND, idempotent=False)
 async def schedule_email(
     inbox: Inbox,
     send_at: When,
-    body: str | None = None,
-    to: Addresses | None = None,
-    cc: Addresses | None = None,
-    bcc: Addresses | None = None,
+    body: Body | None = None,
+    to: Recipients | None = None,
+    cc: list[str] | None = None,
+    bcc: list[str] | None = None,
     subject: str | None = None,
     thread_id: ReplyTo | None = None,
-    reply_all: bool = False,
+    reply_all: ReplyAll = False,
     draft_id: DraftId | None = None,
-) -> Receipt:
+) -> EmailScheduled:
     """Like send_email, but it leaves at send_at."""
     leaves_at = read_when(send_at, inbox.timezone, inbox.now())
-    return await _send(inbox, Wording(to, cc, bcc, subject, body, thread_id, reply_all, draft_id), leaves_at)
+    composed = await _approved(inbox, Wording(to, cc, bcc, subject, body, thread_id, reply_all, draft_id), leaves_at)
+    receipt = await inbox.client.send_email(composed.email().model_copy(update={"scheduled_for": leaves_at}))
+    times = inbox.times(receipt.scheduled_for or leaves_at)
+    return EmailScheduled(
+        status="scheduled",
+        scheduled_id=receipt.id or "",
+        to=written(composed.to) or [],
+        cc=written(composed.cc),
+        bcc=written(composed.bcc),
+        subject=composed.subject,
+        thread_id=receipt.thread_id or composed.thread_id,
+        local_time=times.local,
+        zone=times.zone,
+        utc_time=times.utc,
+    )
 
 
 @tool("Cancel a scheduled message", Effect.DESTROY)
-async def cancel_scheduled(inbox: Inbox, scheduled_id: str) -> Receipt:
-    """Cancel a message of list_scheduled once the user approves; it is then gone."""
+async def cancel_scheduled(inbox: Inbox, scheduled_id: ScheduledId) -> EmailCancelled:
+    """Cancel a scheduled message once the user approves; it is then gone."""
     found = await _scheduled(inbox, check_id("scheduled_id", scheduled_id))
     facts = [("To", ", ".join(addresses(found.to) or [])), ("Subject", found.subject or "(none)")]
     if found.scheduled_for:
@@ -60,13 +91,20 @@ async def cancel_scheduled(inbox: Inbox, scheduled_id: str) -> Receipt:
     card = facts_card("Cancel this scheduled email?", "Cancel the email", [*facts, ("Scheduled message", found.id)])
     await inbox.approve(card, Effect.DESTROY)
     await inbox.client.cancel_scheduled(found.id)
-    receipt = Receipt(
-        status="cancelled", to=addresses(found.to) or [], subject=one_line(found.subject, 200), scheduled_id=found.id
+    times = inbox.times(found.scheduled_for) if found.scheduled_for else None
+    return EmailCancelled(
+        status="cancelled",
+        scheduled_id=found.id,
+        to=addresses(found.to) or [],
+        subject=one_line(found.subject, 200),
+        local_time=times.local if times else None,
+        zone=times.zone if times else None,
+        utc_time=times.utc if times else None,
     )
-    return receipt.model_copy(update=_times(inbox, found.scheduled_for))
 
 
-async def _send(inbox: Desk, wording: Wording, leaves_at: datetime | None) -> Receipt:
+async def _approved(inbox: Desk, wording: Wording, leaves_at: datetime | None) -> Composed:
+    """Return the message that `wording` means, once a person has approved that it leaves."""
     composed = await compose(inbox, wording)
     if not composed.recipients:
         raise InvalidArguments("The message has no recipient: give to, or the thread_id of the conversation to answer.")
@@ -80,17 +118,7 @@ async def _send(inbox: Desk, wording: Wording, leaves_at: datetime | None) -> Re
         when=_in_words(inbox, leaves_at) if leaves_at else None,
     )
     await inbox.approve(card, Effect.SEND)
-    receipt = await inbox.client.send_email(composed.email().model_copy(update={"scheduled_for": leaves_at}))
-    answer = Receipt(
-        status="scheduled" if leaves_at else _SENT_STATUS.get(receipt.status or "", "sent"),
-        to=[str(address) for address in composed.to],
-        cc=[str(address) for address in composed.cc] or None,
-        bcc=[str(address) for address in composed.bcc] or None,
-        subject=composed.subject,
-        thread_id=receipt.thread_id or (composed.thread.id if composed.thread else None),
-        scheduled_id=receipt.id if leaves_at else None,
-    )
-    return answer.model_copy(update=_times(inbox, receipt.scheduled_for or leaves_at))
+    return composed
 
 
 async def _scheduled(inbox: Desk, scheduled_id: str) -> models.ScheduledEmail:
@@ -108,14 +136,3 @@ async def _scheduled(inbox: Desk, scheduled_id: str) -> models.ScheduledEmail:
 
 def _in_words(inbox: Desk, moment: datetime) -> str:
     return local_and_utc(moment, moment.astimezone(inbox.timezone or moment.tzinfo), inbox.zone_name())
-
-
-def _times(inbox: Desk, moment: datetime | None) -> dict[str, str]:
-    """Return a receipt's times: local, its zone, and UTC."""
-    if moment is None:
-        return {}
-    return {
-        "local_time": inbox.show_time(moment),
-        "zone": inbox.zone_name(),
-        "utc_time": show_local(moment, None),
-    }

@@ -10,7 +10,7 @@ from salesos_inbox.errors import InboxError, InvalidArguments
 from salesos_inbox.tools._args import Folder, ThreadIds, unique_ids
 from salesos_inbox.tools._changes import Action, Known, Report, Request, bulk_request, card_lines, change, look
 from salesos_inbox.tools._kit import Desk, Effect, Inbox, Place, tool
-from salesos_inbox.views import Changes
+from salesos_inbox.views import Changes, Outcome, PlanChanges
 
 MOST_PLANNED_THREADS = 1000
 """How many threads a plan may change."""
@@ -52,7 +52,7 @@ async def star_threads(inbox: Inbox, thread_ids: ThreadIds, starred: bool = True
 
 @tool("Archive threads", Effect.CHANGE)
 async def archive_threads(inbox: Inbox, thread_ids: ThreadIds) -> Changes:
-    """Move threads out of the inbox into the archive."""
+    """Move threads, wherever they are, into the archive."""
 
     async def one(ids: list[str]) -> models.BulkResult | None:
         if len(ids) > 1:
@@ -77,9 +77,9 @@ async def delete_threads(inbox: Inbox, thread_ids: ThreadIds) -> Changes:
 
 
 @tool("Carry out a triage plan", Effect.DESTROY)
-async def bulk_update_threads(inbox: Inbox, plan: list[PlanStep]) -> Changes:
-    """Carry out a whole plan over many threads in one call; move needs a folder. Asks the user once if the
-    plan deletes or is large."""
+async def bulk_update_threads(inbox: Inbox, plan: list[PlanStep]) -> PlanChanges:
+    """Carry out a whole plan over up to 1,000 threads in one call; move needs a folder. Asks the user once if the
+    plan deletes or changes more than 25."""
     actions = await _checked(inbox, plan)
     ids = [thread_id for _, thread_ids in actions for thread_id in thread_ids]
     known = await _approved(inbox, actions)
@@ -93,14 +93,15 @@ async def bulk_update_threads(inbox: Inbox, plan: list[PlanStep]) -> Changes:
 
     for action, thread_ids in actions:
         if stopped:
-            report.add(action.name, "failed", thread_ids, "Not tried, as an earlier step of the plan failed.")
+            report.add(action.label, "failed", thread_ids, "Not tried, as an earlier step of the plan failed.")
         else:
             request = bulk_request(inbox, action)
             stopped = await change(inbox, action, thread_ids, known, report, request, after_batch)
         reached += len(thread_ids)
         if done < reached:
             await after_batch(reached - done)
-    return await _answer(inbox, report, stopped)
+    undo_id, note = await _way_back(inbox, report, stopped)
+    return PlanChanges(results=report.results, undo_id=undo_id, note=note)
 
 
 async def _sort(inbox: Desk, action: Action, thread_ids: list[str], request: Request) -> Changes:
@@ -108,17 +109,17 @@ async def _sort(inbox: Desk, action: Action, thread_ids: list[str], request: Req
     known = await _approved(inbox, [(action, ids)])
     report = Report()
     stopped = await change(inbox, action, ids, known, report, request)
-    report.results = [outcome.model_copy(update={"action": None}) for outcome in report.results]
-    return await _answer(inbox, report, stopped)
+    undo_id, note = await _way_back(inbox, report, stopped)
+    results = [Outcome(outcome=one.outcome, thread_ids=one.thread_ids, reason=one.reason) for one in report.results]
+    return Changes(results=results, undo_id=undo_id, note=note)
 
 
-async def _answer(inbox: Desk, report: Report, stopped: InboxError | None) -> Changes:
-    """Return what happened; where nothing did, because the service failed, raise that failure."""
-    if stopped and not any(outcome.outcome == "done" for outcome in report.results):
+async def _way_back(inbox: Desk, report: Report, stopped: InboxError | None) -> tuple[str | None, str | None]:
+    """Return the undo_id of what was done, or why there is none; where nothing was done for a failure, raise that."""
+    if stopped and not report.anything_done:
         raise stopped
     undo_id = await inbox.keep_undo(report.steps)
-    lost = report.steps and not undo_id
-    return Changes(results=report.results, undo_id=undo_id, note=_NO_UNDO if lost else None)
+    return undo_id, _NO_UNDO if report.steps and not undo_id else None
 
 
 _NO_UNDO = "There is no undo_id, as the server cannot keep its ledger: take it back with another change if need be."
@@ -140,7 +141,10 @@ async def _approved(inbox: Desk, actions: list[tuple[Action, list[str]]]) -> Kno
     count = sum(len(ids) for _, ids in needed)
     if count:
         groups = [(action.title, card_lines(ids, known, own)) for action, ids in needed if ids]
-        card = threads_card(f"Change {count} thread{'s' * (count > 1)} in your inbox?", "Do it", groups)
+        threads = f"{count} thread{'s' * (count > 1)}"
+        only_deletes = all(action.name == "delete" for action, ids in needed if ids)
+        title = f"Move {threads} to the trash?" if only_deletes else f"Change {threads} in your mailbox?"
+        card = threads_card(title, "Do it", groups)
         if await inbox.approve(card, Effect.DESTROY if deletes else Effect.CHANGE, count):
             return await look(inbox, wanted)
     return known

@@ -7,15 +7,16 @@ from typing import cast
 from salesos_inbox.approval.ledger import Step
 from salesos_inbox.contract import models
 from salesos_inbox.errors import Conflict, InboxError, NotFound
-from salesos_inbox.tools._args import check_id
+from salesos_inbox.tools._args import UndoId, check_id
 from salesos_inbox.tools._changes import Action, Report, bulk_request, change, look
 from salesos_inbox.tools._kit import Desk, Effect, Inbox, tool
-from salesos_inbox.views import Changes
+from salesos_inbox.views import PlanChanges
 
 
 @tool("Undo a change", Effect.CHANGE)
-async def undo_change(inbox: Inbox, undo_id: str) -> Changes:
-    """Take back an archive, move, delete, star, read, link or follow-up change by its undo_id."""
+async def undo_change(inbox: Inbox, undo_id: UndoId) -> PlanChanges:
+    """Take back an archive, move, delete, star, read, link or follow-up change; not a draft, a sent or a
+    cancelled message."""
     undo_id = check_id("undo_id", undo_id)
     user = await inbox.user()
     steps = inbox.services.ledger.take_undo(user, undo_id, inbox.now().timestamp())
@@ -29,10 +30,10 @@ async def undo_change(inbox: Inbox, undo_id: str) -> Changes:
     if stopped:
         # Each step states a target, so that what is done already is not harmed by another try.
         inbox.services.ledger.release_undo(user, undo_id)
-        if not any(outcome.outcome == "done" for outcome in report.results):
+        if not report.anything_done:
             raise stopped
     note = "Call undo_change again for what failed." if stopped else None
-    return Changes(results=report.results, note=note)
+    return PlanChanges(results=report.results, note=note)
 
 
 async def _take_back(inbox: Desk, step: Step, report: Report) -> InboxError | None:
