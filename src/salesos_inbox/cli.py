@@ -167,17 +167,15 @@ def _client(settings: Settings) -> "InboxClient":
 
 def _demo_client(settings: Settings) -> "InboxClient":
     """Return a client of a sandbox in this process, with the demo mailbox in memory."""
-    import httpx
-
     from salesos_inbox.client.http import InboxClient
-    from salesos_inbox.sandbox.app import UNLIMITED, create_app
+    from salesos_inbox.sandbox.embedded import EmbeddedSandbox
     from salesos_inbox.sandbox.seed import load_demo
     from salesos_inbox.sandbox.store import Store
 
     store = Store()
     token = store.issue_token(load_demo(store))
-    transport = httpx.ASGITransport(create_app(store, limits=UNLIMITED))
-    return InboxClient(replace(settings, token=token, base_url="http://sandbox.invalid/v1"), transport=transport)
+    address = replace(settings, token=token, base_url="http://sandbox.invalid/v1")
+    return InboxClient(address, transport=EmbeddedSandbox(store))
 
 
 def _state_dir(settings: Settings) -> Path:
@@ -241,7 +239,10 @@ def _sandbox(options: argparse.Namespace) -> int:
             flush=True,
         )
         config = uvicorn.Config(create_app(store), log_config=None, access_log=False)
-        uvicorn.Server(config).run(sockets=[listener])
+        try:
+            uvicorn.Server(config).run(sockets=[listener])
+        finally:
+            store.close()
     return 0
 
 

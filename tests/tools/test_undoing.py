@@ -2,6 +2,8 @@
 """Taking a change back."""
 
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -156,29 +158,22 @@ async def test_a_former_follow_up_whose_time_has_passed_cannot_come_back(steady:
         )
 
 
-async def test_an_undo_of_another_user_is_not_found() -> None:
-    store, ledger = Store(clock=Clock()), Ledger()
-    for address in ("maya@northwind.example", "eve@northwind.example"):
-        user_id = store.add_user(address)
-        store.add_message(
-            user_id, StoredMessage(from_email="dana@helix.example", sent_at=Clock()(), body_text=f"to {address}")
-        )
+async def test_an_undo_of_another_user_is_not_found(tmp_path: Path) -> None:
+    def office_of(user: str) -> AbstractAsyncContextManager[Office]:
+        store = Store(tmp_path / "mail.sqlite3", clock=Clock())
+        if not store.count_threads(store.add_user(user)):
+            message = StoredMessage(from_email="dana@helix.example", sent_at=Clock()(), body_text=f"to {user}")
+            store.add_message(store.add_user(user), message)
+        return open_office(store=store, user=user, ledger=Ledger(tmp_path / "ledger.sqlite3"))
 
-    class Kept(Store):
-        """A store that outlives its office."""
-
-        def close(self) -> None:
-            """Stay open for the next user."""
-
-    store.__class__ = Kept
-    async with open_office(store=store, user="maya@northwind.example", ledger=ledger) as office:
+    async with office_of("maya@northwind.example") as office:
         (thread_id,) = await office.thread_ids()
         undo_id = (await office.call("archive_threads", thread_ids=[thread_id]))["undo_id"]
-    async with open_office(store=store, user="eve@northwind.example", ledger=ledger) as office:
+    async with office_of("eve@northwind.example") as office:
         refusal = await office.refusal("undo_change", undo_id=undo_id)
-        assert refusal == ("not_found: There is no such undo_id: use the one that the answer of a change handed out.")
+        assert refusal == "not_found: There is no such undo_id: use the one that the answer of a change handed out."
         assert office.wire.writes() == []
-    async with open_office(store=store, user="maya@northwind.example", ledger=ledger) as office:
+    async with office_of("maya@northwind.example") as office:
         await office.call("undo_change", undo_id=undo_id)
         assert await office.thread_ids() == [thread_id]
 

@@ -56,8 +56,13 @@ class Ledger:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the file go; the next use opens it again."""
         if self._connection is not None:
             self._connection.close()
+            self._connection = None
 
     def claim(self, operation: str, now: float) -> bool:
         """Use up the approval of `operation`; True for the first caller only, over all processes."""

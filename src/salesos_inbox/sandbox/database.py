@@ -50,9 +50,13 @@ class Database:
         self.connection.row_factory = sqlite3.Row
         self.execute = self.connection.execute
         self.executemany = self.connection.executemany
-        for pragma in _PRAGMAS:
-            self.execute(f"PRAGMA {pragma}")
-        self.connection.executescript((files("salesos_inbox.sandbox") / "schema.sql").read_text("utf-8"))
+        try:
+            for pragma in _PRAGMAS:
+                self.execute(f"PRAGMA {pragma}")
+            self.connection.executescript((files("salesos_inbox.sandbox") / "schema.sql").read_text("utf-8"))
+        except sqlite3.Error:
+            self.connection.close()
+            raise
         self.now = clock
         self.new_id = ids
         self.touched: set[int] = set()

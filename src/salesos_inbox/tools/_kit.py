@@ -104,7 +104,8 @@ class Services:
         return self._me
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections and the ledger."""
+        self.ledger.close()
         if self._client is not None:
             await self._client.__aexit__()
 
