@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import httpx
 from mcp import Client
@@ -100,8 +100,7 @@ class Office:
         """Call a tool that succeeds, and return its structured answer."""
         result = await self.result(tool, **arguments)
         assert not result.is_error, text_of(result)
-        assert isinstance(result.structured_content, dict)
-        return result.structured_content
+        return cast("dict[str, Any]", result.structured_content)
 
     async def refusal(self, tool: str, /, **arguments: Any) -> str:
         """Call a tool that fails, and return the sentence the model reads."""

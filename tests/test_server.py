@@ -144,7 +144,7 @@ async def test_the_name_of_an_argument_cannot_make_the_answer_long() -> None:
         ),
         (
             "bulk_update_threads",
-            {"plan": [{"action": "archive", "thread_ids": []}]},
+            {"plan": [{"action": "archive", "thread_ids": list[str]()}]},
             snapshot("bulk_update_threads: plan.0.thread_ids must hold at least 1: correct it and call again."),
         ),
         (
