@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 from mcp import Client
 
-from harness import open_office
+from harness import open_office, text_of
 from processes import NODE, ROOT, needs_node
 from salesos_inbox.client.http import InboxClient
 from salesos_inbox.server import INSTRUCTIONS, build_server
@@ -56,6 +56,7 @@ SCHEMA_KEYWORDS = {
 """All that a schema may say: no `title`, no `$ref`, no `anyOf`."""
 
 MOST_INPUT_TOKENS = 2600
+MOST_LIST_TOKENS = 1500
 MOST_TOKENS = 4800
 
 
@@ -162,17 +163,33 @@ def test_the_duties_notice_a_bad_tool() -> None:
     assert not is_verb_noun({"name": "sendEmail"})
 
 
+async def counted(texts: dict[str, str]) -> dict[str, int]:
+    """Return how many o200k tokens each text has."""
+    done = await anyio.run_process([NODE, ROOT / "benchmarks/tokens.mjs"], input=json.dumps(texts).encode())
+    return json.loads(done.stdout)
+
+
 @needs_node
 async def test_the_list_of_tools_is_cheap(tools: list[dict[str, Any]]) -> None:
     parts = ("name", "description", "inputSchema", "outputSchema")
-    texts = {
-        "inputs": json.dumps([{part: tool[part] for part in parts[:3]} for tool in tools], separators=(",", ":")),
-        "whole": json.dumps([{part: tool[part] for part in parts} for tool in tools], separators=(",", ":")),
-    }
-    done = await anyio.run_process([NODE, ROOT / "benchmarks/tokens.mjs"], input=json.dumps(texts).encode())
-    tokens: dict[str, int] = json.loads(done.stdout)
+    tokens = await counted(
+        {
+            "inputs": json.dumps([{part: tool[part] for part in parts[:3]} for tool in tools], separators=(",", ":")),
+            "whole": json.dumps([{part: tool[part] for part in parts} for tool in tools], separators=(",", ":")),
+        }
+    )
     assert tokens["inputs"] <= MOST_INPUT_TOKENS
     assert tokens["inputs"] < tokens["whole"] <= MOST_TOKENS
+
+
+@needs_node
+async def test_a_list_of_twenty_threads_is_cheap_in_both_forms() -> None:
+    async with open_office() as office:
+        result = await office.result("list_threads", folder="inbox", limit=20)
+    structured = json.dumps(result.structured_content, ensure_ascii=False, separators=(",", ":"))
+    tokens = await counted({"structured": structured, "text": text_of(result)})
+    assert 0 < tokens["structured"] <= MOST_LIST_TOKENS
+    assert 0 < tokens["text"] <= MOST_LIST_TOKENS
 
 
 def test_the_instructions_are_brief_and_name_only_tools_there_are() -> None:
