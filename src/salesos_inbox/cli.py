@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from io import TextIOWrapper
 from pathlib import Path
@@ -361,7 +362,7 @@ async def _call_tool(settings: Settings, demo: bool, tool: str, arguments: dict[
 
     services = _services(settings, demo=demo)
     try:
-        ask = _ask_in_terminal if sys.stdin.isatty() else None
+        ask = _ask_in_terminal if sys.stdin.isatty() and sys.stderr.isatty() else None
         async with Client(build_server(services), elicitation_callback=ask) as client:
             try:
                 result = await client.call_tool(tool, arguments)
@@ -388,8 +389,19 @@ async def _ask_in_terminal(context: "ClientRequestContext", params: "ElicitReque
 
 
 def _read_answer() -> str:
+    _forget_typed()
     print("Type yes to approve, anything else to decline: ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower()
+
+
+def _forget_typed() -> None:
+    """Drop what was typed before the question: it is no answer to it."""
+    try:
+        import termios
+    except ImportError:  # not on Windows
+        return
+    with suppress(termios.error):
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)
 
 
 # logs

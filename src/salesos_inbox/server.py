@@ -19,6 +19,7 @@ from mcp_types import Tool as ListedTool
 from pydantic import ValidationError
 
 from salesos_inbox.errors import InboxError, InvalidArguments, RateLimited
+from salesos_inbox.mail.unicode import printable, quoted
 from salesos_inbox.tools._kit import Effect, InboxTool, Services
 
 NAME = "salesos-inbox-mcp"
@@ -132,7 +133,7 @@ def check_names(tool: str, arguments: dict[str, Any], known: dict[str, object]) 
         if name not in known:
             guess = _meant(name, known)
             remedy = f"use {guess}" if guess else f"it takes {', '.join(known) or 'no arguments'}"
-            raise InvalidArguments(f"{tool} has no argument {name[:60]!r}: {remedy}. Nothing was done.")
+            raise InvalidArguments(f"{tool} has no argument {quoted(name)}: {remedy}. Nothing was done.")
 
 
 _SYNONYMS = {
@@ -181,7 +182,7 @@ def _outcome(tool: Tool, error: ToolError) -> CallToolResult | InputRequiredResu
         return cause.result
     if isinstance(cause, InboxError):
         return failed(cause)
-    if isinstance(cause, ValidationError):
+    if isinstance(cause, ValidationError) and cause.title == tool.fn_metadata.arg_model.__name__:
         return failed(InvalidArguments(explain(tool.name, cause)))
     where = traceback.extract_tb(cause.__traceback__)[-1] if cause and cause.__traceback__ else None
     place = f"{where.filename.rpartition('/')[2]}:{where.lineno}" if where else "an unknown place"
@@ -219,7 +220,7 @@ _MUST_BE = {
 def explain(name: str, error: ValidationError) -> str:
     """Return in one sentence which argument is wrong and what it must be; its value is not repeated."""
     first = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in first["loc"])[:80] or "the arguments"
+    where = printable(".".join(str(part) for part in first["loc"]), 80) or "the arguments"
     if first["type"] == "missing":
         return f"{name} needs {where}: give it and call again."
     if first["type"] == "extra_forbidden":
@@ -261,7 +262,7 @@ def without_nulls(value: object) -> Any:
 
 def _unknown_tool(name: str, served: dict[str, Tool]) -> str:
     close = difflib.get_close_matches(name, served, n=1)
-    return f"Unknown tool {name[:60]!r}" + (f": use {close[0]}." if close else ": list the tools.")
+    return f"Unknown tool {quoted(name)}" + (f": use {close[0]}." if close else ": list the tools.")
 
 
 async def serve_stdio(server: InboxServer) -> None:

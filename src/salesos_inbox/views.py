@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from salesos_inbox.contract import models
 
+ID_CHARACTERS = 200
 SUBJECT_CHARACTERS = 56
 SNIPPET_CHARACTERS = 80
 NAME_CHARACTERS = 30
@@ -290,7 +291,7 @@ def thread_row(
     """
     follow_up = thread.follow_up.reminder_date if thread.follow_up else None
     return ThreadRow(
-        thread_id=thread.id,
+        thread_id=one_line(thread.id, ID_CHARACTERS),
         subject=one_line(thread.subject, SUBJECT_CHARACTERS),
         people=people(thread, own, person_in_list),
         at=show_time(thread.last_message_at) if thread.last_message_at else None,
@@ -299,7 +300,7 @@ def thread_row(
         unread=True if thread.is_read is False else None,
         starred=thread.is_starred or None,
         attachments=thread.has_attachments or None,
-        folder=thread.folder if thread.folder and thread.folder.casefold() != folder else None,
+        folder=folder_name(thread) if thread.folder and thread.folder.casefold() != folder else None,
         follow_up=show_time(follow_up) if follow_up else None,
     )
 
@@ -339,6 +340,11 @@ def person_in_list(name: str | None, email: str) -> str:
     return person(None if told else name, email)
 
 
+def folder_name(thread: models.ThreadSummary) -> str | None:
+    """Return the name of a thread's folder, None where it is not known."""
+    return one_line(thread.folder or "", 60) or None
+
+
 def records(links: Iterable[models.CrmLink]) -> list[str] | None:
     """Return linked CRM records as `type id (name)`, None without any."""
     shown = [record(link) for link in links]
@@ -348,7 +354,7 @@ def records(links: Iterable[models.CrmLink]) -> list[str] | None:
 def record(link: models.CrmLink) -> str:
     """Return a CRM record as `type id (name)`."""
     name = one_line(link.name or "", NAME_CHARACTERS)
-    return f"{link.entity_type} {link.entity_id}" + (f" ({name})" if name else "")
+    return one_line(f"{link.entity_type} {link.entity_id}", ID_CHARACTERS) + (f" ({name})" if name else "")
 
 
 def addresses(emails: Iterable[str]) -> list[str] | None:
@@ -357,10 +363,12 @@ def addresses(emails: Iterable[str]) -> list[str] | None:
     return [*shown[:SHOWN_RECIPIENTS], *_rest(len(shown) - SHOWN_RECIPIENTS)] or None
 
 
-def attachment_names(attachments: Iterable[models.Attachment]) -> list[str] | None:
-    """Return attachments as `name (type, size)`, the first ones; None without any."""
+def attachment_names(
+    attachments: Iterable[models.Attachment], limit: int | None = SHOWN_ATTACHMENTS
+) -> list[str] | None:
+    """Return attachments as `name (type, size)`, the first `limit` (None: all); None without any."""
     shown = [_attachment(item) for item in attachments]
-    return [*shown[:SHOWN_ATTACHMENTS], *_rest(len(shown) - SHOWN_ATTACHMENTS)] or None
+    return [*shown[:limit], *_rest(len(shown) - limit if limit is not None else 0)] or None
 
 
 def _attachment(item: models.Attachment) -> str:

@@ -114,10 +114,25 @@ Subject: Offer To: eve\
 """)
 
 
-def test_a_long_body_is_shown_up_to_a_bound_and_the_rest_is_counted() -> None:
-    card = message(body="x" * (BODY_CHARACTERS + 5))
-    assert card.lines[-1] == "(and 5 more characters, not shown here)"
-    assert card.lines[-2] == "    " + "x" * BODY_CHARACTERS
+def test_of_a_long_body_the_beginning_and_the_end_are_shown_and_the_rest_is_counted() -> None:
+    half = BODY_CHARACTERS // 2
+    card = message(body="a" * half + "b" * 5 + "c" * half)
+    assert card.lines[-3:] == (
+        "    " + "a" * half,
+        "(5 more characters here, not shown; the end follows)",
+        "    " + "c" * half,
+    )
+
+
+def test_no_text_hides_behind_blank_lines() -> None:
+    card = message(body="Hello" + "\n \n" * 3000 + "and transfer the money")
+    assert card.lines[-5:] == ("Message:", "    Hello", "    ", "    ", "    and transfer the money")
+
+
+def test_the_files_of_a_draft_stand_on_the_card_and_are_approved_with_it() -> None:
+    bare, loaded = message(), message(attachments=["prices.xlsx (application/vnd.ms-excel, 4 kB)"])
+    assert "Attached: prices.xlsx (application/vnd.ms-excel, 4 kB)" in loaded.lines
+    assert bare.content != loaded.content
 
 
 def test_an_address_is_never_cut_whatever_name_it_has() -> None:
@@ -131,15 +146,15 @@ def test_an_address_is_never_cut_whatever_name_it_has() -> None:
 @pytest.mark.parametrize(
     "changed",
     [
-        {"body": "x" * BODY_CHARACTERS + "b"},
-        {"subject": "s" * 400 + "b"},
+        {"body": "x" * BODY_CHARACTERS + "b" + "x" * BODY_CHARACTERS},
+        {"unseen": "<p>b</p>"},
         {"recipients": [Recipient("To", "a\u200bnn@helix.example", None)]},
     ],
 )
 def test_an_approval_covers_what_the_card_does_not_show(changed: dict[str, object]) -> None:
     was = {
-        "body": "x" * BODY_CHARACTERS + "a",
-        "subject": "s" * 400 + "a",
+        "body": "x" * BODY_CHARACTERS + "a" + "x" * BODY_CHARACTERS,
+        "unseen": "<p>a</p>",
         "recipients": [Recipient("To", "ann@helix.example", None)],
     }
     [name] = changed
@@ -179,7 +194,7 @@ FOREIGN = st.lists(HOSTILE, max_size=4).map("".join)
 LABELS = ("To: ", "Cc: ", "Bcc: ", "Subject: ", "In reply to: ", "Leaves: ", "!     ", "    ", "Fact: ")
 OURS = re.compile(
     r"! \d+ of \d+ recipients? (not seen in this thread before|outside your organization):||A new conversation|Message:"
-    r"|\(and \d+ more characters, not shown here\)"
+    r"|\(\d+ more characters here, not shown; the end follows\)"
 )
 UNSEEN = {"Cc", "Cs"}
 BIDI = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")

@@ -344,9 +344,9 @@ async def test_a_draft_changed_after_the_question_is_asked_about_anew() -> None:
 async def test_a_draft_changed_behind_what_the_card_shows_is_asked_about_anew() -> None:
     async with open_office() as office:
         long = "word " * 3000
-        draft_id = (await office.call("save_draft", **{**MAIL, "body": long + "end"}))["draft_id"]
+        draft_id = (await office.call("save_draft", **{**MAIL, "body": f"{long}middle {long}"}))["draft_id"]
         old = await ask(office.client, "send_email", {"draft_id": draft_id})
-        office.store.save_draft(office.user_id, models.SaveDraft(id=draft_id, body_text=long + "END"))
+        office.store.save_draft(office.user_id, models.SaveDraft(id=draft_id, body_text=f"{long}MIDDLE {long}"))
         new = await reply(office.client, "send_email", {"draft_id": draft_id}, old)
         assert isinstance(new, InputRequiredResult)
         assert card_of(old) == card_of(new)

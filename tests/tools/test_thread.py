@@ -13,6 +13,7 @@ from salesos_inbox.errors import InvalidArguments
 from salesos_inbox.mail.budget import estimate_tokens
 from salesos_inbox.mail.fence import Fence
 from salesos_inbox.mail.reading import read_body
+from salesos_inbox.tools._args import query_fingerprint, write_cursor
 from salesos_inbox.tools._thread import thread_view
 from salesos_inbox.views import ThreadView
 
@@ -189,8 +190,8 @@ def test_a_cursor_to_nowhere_is_refused(position: str) -> None:
 
 def test_a_cursor_beyond_the_end_of_a_message_shows_nothing_of_it_and_goes_on() -> None:
     thread = a_thread("older", "newer")
-    fingerprint = (view(a_thread(*(["word " * 500] * 5)), max_tokens=300).next_cursor or "").partition(".")[0]
-    found = view(thread, cursor=f"{fingerprint}.999.m1")
+    fingerprint = query_fingerprint("read_thread", {"thread": thread.id, "quoted": False})
+    found = view(thread, cursor=write_cursor(fingerprint, "999.m1"))
     assert [message.text for message in found.messages] == ["<mail 0a1b2c3d>\nolder\n</mail 0a1b2c3d>", ""]
 
 

@@ -15,9 +15,14 @@ from salesos_inbox.mail.unicode import clean, one_line
 BODY_CHARACTERS = 6000
 """How much of a message's body a card shows."""
 LONGEST_ADDRESS = 1200
-"""Characters of an address with its name: more than one can have, so that none is ever cut."""
+"""Characters of an address in both its spellings: more than one can have, so that none is ever cut."""
+LONGEST_SUBJECT = 1000
+"""Characters: more than a message of ours can have, so that none is ever cut."""
 LISTED_THREADS = 30
 """How many threads a card names before it counts the rest."""
+
+_GAPS = re.compile(r"\n[^\S\n]*(?:\n[^\S\n]*){3,}")
+"""More blank lines than a reader needs, which could push text out of sight."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +68,13 @@ def message_card(
     body: str,
     in_thread: str | None,
     when: str | None,
+    attachments: Sequence[str] = (),
+    unseen: str = "",
 ) -> Card:
     """Return the card for a message that leaves now, or at `when` (local and UTC time, in words).
 
-    `in_thread` is the subject of the thread it answers, None where it begins a new one.
+    `in_thread` is the subject of the thread it answers, None where it begins a new one. `attachments`
+    are names with types and sizes. `unseen` is what the approval covers besides what is shown.
     """
     unknown = [item for item in recipients if item.known_from is None]
     strange = "outside your organization" if in_thread is None else "not seen in this thread before"
@@ -76,11 +84,12 @@ def message_card(
         lines += [f"!     {_address(item)}" for item in unknown]
         lines += [""]
     lines += [f"{item.kind}: {_address(item)} ({item.known_from or strange})" for item in recipients]
-    lines += [f"Subject: {_shown(subject, 300) or '(none)'}"]
+    lines += [f"Subject: {_shown(subject, LONGEST_SUBJECT) or '(none)'}"]
     lines += [f"In reply to: {_shown(in_thread, 120)}"] if in_thread is not None else ["A new conversation"]
     lines += [f"Leaves: {when}" if when else "Leaves: at once"]
+    lines += [f"Attached: {_shown(name, 200)}" for name in attachments]
     lines += ["Message:", *_quoted(body)]
-    content = "\n".join((*(f"{item.kind} {item.email}" for item in recipients), subject, body))
+    content = "\n".join((*(f"{item.kind} {item.email}" for item in recipients), subject, body, *attachments, unseen))
     if when:
         return Card("Schedule this email?", tuple(lines), "Schedule it", content)
     return Card("Send this email?", tuple(lines), "Send it", content)
@@ -112,7 +121,7 @@ def local_and_utc(moment: datetime, local: datetime, zone: str) -> str:
 def inert(text: str) -> str:
     """Return `text` with its web addresses in a form that no client turns into a link."""
     without_schemes = re.sub(r"(?i)(https?|ftp)://", lambda found: found[1].replace("t", "x", 2) + ":⁄⁄", text)
-    return re.sub(r"(?i)\bwww\.", "www[.]", without_schemes).replace("://", ":⁄⁄")
+    return re.sub(r"(?i)\bwww\.", "www[.]", without_schemes).replace("//", "⁄⁄").replace("](", "] (")
 
 
 def _shown(text: str, limit: int) -> str:
@@ -124,11 +133,21 @@ def _address(recipient: Recipient) -> str:
 
 
 def _quoted(body: str) -> list[str]:
-    cleaned = clean(body).text
-    shown = cleaned[:BODY_CHARACTERS]
-    lines = [f"    {inert(line)}" for line in shown.split("\n")]
-    left = len(cleaned) - len(shown)
-    return [*lines, f"(and {left} more characters, not shown here)"] if left else lines
+    """Return a body's lines indented; of a long one its beginning and its end, where something may hide as well."""
+    cleaned = _GAPS.sub("\n\n\n", clean(body).text)
+    if len(cleaned) <= BODY_CHARACTERS:
+        return _indented(cleaned)
+    left = len(cleaned) - BODY_CHARACTERS
+    half = BODY_CHARACTERS // 2
+    return [
+        *_indented(cleaned[:half]),
+        f"({left} more characters here, not shown; the end follows)",
+        *_indented(cleaned[-half:]),
+    ]
+
+
+def _indented(text: str) -> list[str]:
+    return [f"    {inert(line)}" for line in text.split("\n")]
 
 
 def _count(number: int, thing: str) -> str:

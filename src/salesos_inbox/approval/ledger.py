@@ -77,6 +77,13 @@ class Ledger:
         self._execute("INSERT INTO changes VALUES (?, ?, ?, ?, NULL)", undo_id, user, document, now)
         return undo_id
 
+    def read_undo(self, user: str, undo_id: str) -> list[Step]:
+        """Return the steps of an undo without using it up; none where there is no such undo, or it is used."""
+        rows = self._execute(
+            "SELECT steps FROM changes WHERE undo_id = ? AND user = ? AND undone_at IS NULL", undo_id, user
+        ).fetchall()
+        return [_step(document) for document in json.loads(rows[0][0])] if rows else []
+
     def take_undo(self, user: str, undo_id: str, now: float) -> list[Step]:
         """Return the steps of an undo and mark it as used, in one statement.
 

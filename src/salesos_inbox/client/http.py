@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import re
 import time
 import uuid
 from collections.abc import Callable
@@ -29,6 +30,8 @@ LARGEST_ANSWER = 64 * 2**20
 """Bytes of one answer, unpacked; what is longer is no answer of this API."""
 
 _AnswerT = TypeVar("_AnswerT", bound=models.Answer)
+_NAMED_FIELDS = 5
+_HALVES = re.compile("[\ud800-\udfff]")
 _Json = dict[str, object]
 
 
@@ -126,17 +129,19 @@ class InboxClient:
 
     # Sorting: one thread
 
-    async def set_read(self, thread_id: str, is_read: bool) -> None:
-        """Mark a thread read or unread."""
-        await self._call(routes.SET_READ, models.SetRead(is_read=is_read), thread_id=thread_id)
+    async def set_read(self, thread_id: str, is_read: bool) -> models.ThreadSummary:
+        """Mark a thread read or unread, and return it as the service has it then."""
+        request = models.SetRead(is_read=is_read)
+        return await self._one(routes.SET_READ, models.ThreadSummary, request, thread_id=thread_id)
 
-    async def set_star(self, thread_id: str, is_starred: bool) -> None:
-        """Star a thread, or take its star away."""
-        await self._call(routes.SET_STAR, models.SetStar(is_starred=is_starred), thread_id=thread_id)
+    async def set_star(self, thread_id: str, is_starred: bool) -> models.ThreadSummary:
+        """Star a thread, or take its star away, and return it as the service has it then."""
+        request = models.SetStar(is_starred=is_starred)
+        return await self._one(routes.SET_STAR, models.ThreadSummary, request, thread_id=thread_id)
 
-    async def archive_thread(self, thread_id: str) -> None:
-        """Archive a thread."""
-        await self._call(routes.ARCHIVE_THREAD, thread_id=thread_id)
+    async def archive_thread(self, thread_id: str) -> models.ThreadSummary:
+        """Archive a thread, and return it as the service has it then."""
+        return await self._one(routes.ARCHIVE_THREAD, models.ThreadSummary, thread_id=thread_id)
 
     # Sorting: several threads
 
@@ -297,6 +302,11 @@ class InboxClient:
                 fault = Fault.NOT_SENT
             except (httpx.TransportError, httpx.DecodingError):
                 fault = Fault.LOST
+            except (httpx.InvalidURL, UnicodeError):
+                raise ContractBroken(
+                    f"SalesOS handed out an id or a token that cannot be sent back to {route.purpose}, "
+                    "and nothing was changed: tell the user."
+                ) from None
         return None, fault
 
 
@@ -328,7 +338,8 @@ def _payload(route: Route, status: int, content: bytes) -> object:
     if not content and may_be_empty:
         return {}
     try:
-        return json.loads(content)
+        payload = json.loads(content)
+        return _whole(payload) if b"\\ud" in content.lower() else payload
     except (ValueError, RecursionError):
         if not 200 <= status < 300:
             return None
@@ -340,12 +351,18 @@ def _payload(route: Route, status: int, content: bytes) -> object:
         raise outcome_unknown(route) from None
 
 
+def _whole(payload: object) -> object:
+    """Return JSON without halves of characters, which cannot be written again."""
+    return json.loads(_HALVES.sub("\ufffd", json.dumps(payload, ensure_ascii=False)))
+
+
 def _parse(route: Route, model: type[_AnswerT], payload: object) -> _AnswerT:
     try:
         return model.model_validate(payload)
     except ValidationError as error:
-        fields = sorted({".".join(str(part) for part in item["loc"]) for item in error.errors(include_input=False)})
-        names = ", ".join(field for field in fields if field) or "the body"
+        paths = (item["loc"] for item in error.errors(include_input=False))
+        fields = dict.fromkeys(".".join(part for part in path if isinstance(part, str)) for path in paths)
+        names = ", ".join([field for field in fields if field][:_NAMED_FIELDS]) or "the body"
         if route.method != "GET":
             raise outcome_unknown(route) from None
         raise ContractBroken(
@@ -354,7 +371,7 @@ def _parse(route: Route, model: type[_AnswerT], payload: object) -> _AnswerT:
 
 
 def _when(message: models.Message) -> tuple[bool, float]:
-    moment = message.sent_at or message.received_at
+    moment = message.received_at or message.sent_at  # what a sender writes of the time, anyone can forge
     return message.status == "DRAFT", moment.timestamp() if moment else 0.0
 
 

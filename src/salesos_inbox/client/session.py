@@ -83,7 +83,7 @@ class Session:
 
     def keep_csrf_token(self, token: str | None) -> None:
         """Remember the token that an answer handed out."""
-        if token and self._token:
+        if token and token.isascii() and self._token:
             self._csrf_token = token
 
     async def refresh(self, now: float, fetch_token: Callable[[], Awaitable[str]]) -> None:
@@ -101,7 +101,7 @@ class Session:
                 token = await fetch_token()
             except InboxError:
                 return
-            if token:
+            if token.isascii() and token.isprintable() and token:
                 self._token = token
                 self._csrf_token = None
 

@@ -57,16 +57,22 @@ def _items(value: object) -> object:
     return [] if value is None else value
 
 
-def _in_utc(value: datetime) -> datetime:
-    """Read a time without an offset as UTC, as the reference says all times are."""
-    return value if value.tzinfo else value.replace(tzinfo=UTC)
+def _in_utc(value: datetime | None) -> datetime | None:
+    """Read a time without an offset as UTC, as the reference says all are, and a language's "no time" as none."""
+    if value is None or not _FIRST_YEAR <= value.year <= _LAST_YEAR:
+        return None
+    return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+_FIRST_YEAR, _LAST_YEAR = 1900, 2200
 
 
 EntityType = Literal["lead", "contact", "account", "opportunity"]
 BulkAction = Literal["read", "unread", "star", "unstar", "archive", "move", "delete"]
 Strings = Annotated[list[str], BeforeValidator(_strings)]
-Moment = Annotated[datetime, AfterValidator(_in_utc)]
-MaybeMoment = Annotated[Moment | None, BeforeValidator(lambda value: None if value == "" else value)]
+MaybeMoment = Annotated[
+    datetime | None, BeforeValidator(lambda value: None if value == "" else value), AfterValidator(_in_utc)
+]
 Text = Annotated[str, BeforeValidator(lambda value: "" if value is None else value)]
 
 

@@ -88,6 +88,16 @@ def clean(text: str) -> CleanText:
     return CleanText("".join(kept), removed)
 
 
+def quoted(text: str, limit: int = 60) -> str:
+    """Return what somebody wrote as our sentences repeat it: in quotes, on one line, in at most `limit` characters."""
+    return f"'{printable(text, limit)}'"
+
+
+def printable(text: str, limit: int) -> str:
+    """Return `text` on one line, with U+FFFD for each character that no font has, in at most `limit` characters."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in one_line(text, limit))
+
+
 def one_line(text: str, limit: int) -> str:
     """The text cleaned, on one line, in at most `limit` characters; a cut ends in "…" and splits no emoji or accent."""
     line = _BLANKS.sub(" ", clean(text).text).strip()

@@ -9,12 +9,12 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from salesos_inbox.errors import InvalidArguments
+from salesos_inbox.mail.unicode import quoted
 
 MOST_THREADS = 100
 """How many threads one call may change; a plan may hold more."""
 MOST_BODY_CHARACTERS = 1_000_000
 _FIRST_YEAR, _LAST_YEAR = 1970, 2200
-_LONGEST_POSITION = 2_000
 
 ThreadId = Annotated[str, Field(description="From list_threads, search_threads or triage_inbox")]
 ThreadIds = Annotated[list[str], Field(max_length=MOST_THREADS)]
@@ -46,23 +46,23 @@ def read_when(text: str, timezone: tzinfo | None, now: datetime) -> datetime:
     """
     moment = _parse(text)
     if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
-        raise InvalidArguments(f"The time {text[:40]!r} lies outside the years that mail has: give another.")
+        raise InvalidArguments(f"The time {quoted(text, 40)} lies outside the years that mail has: give another.")
     if moment.tzinfo is None:
         if timezone is None:
             raise InvalidArguments(
-                f"The time {text[:40]!r} has no offset and no SALESOS_TIMEZONE is set: "
+                f"The time {quoted(text, 40)} has no offset and no SALESOS_TIMEZONE is set: "
                 "add the offset, such as +01:00 or Z."
             )
         local = moment.replace(tzinfo=timezone)
         if local.astimezone(UTC).astimezone(timezone).replace(tzinfo=None) != moment:
             raise InvalidArguments(
-                f"The time {text[:40]!r} does not exist in {timezone}, where the clocks skip it: choose another."
+                f"The time {quoted(text, 40)} does not exist in {timezone}, where the clocks skip it: choose another."
             )
         moment = local
     moment = moment.astimezone(UTC)
     if moment <= now:
         raise InvalidArguments(
-            f"The time {text[:40]!r} is past, it is now {show_local(now, timezone)}: give a future time."
+            f"The time {quoted(text, 40)} is past, it is now {show_local(now, timezone)}: give a future time."
         )
     return moment
 
@@ -76,7 +76,7 @@ def read_since(text: str | None, timezone: tzinfo | None) -> datetime | None:
     except ValueError:
         moment = _parse(text)
     if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
-        raise InvalidArguments(f"The time {text[:40]!r} lies outside the years that mail has: give another.")
+        raise InvalidArguments(f"The time {quoted(text, 40)} lies outside the years that mail has: give another.")
     return (moment if moment.tzinfo else moment.replace(tzinfo=timezone or UTC)).astimezone(UTC)
 
 
@@ -86,7 +86,7 @@ def _parse(text: str) -> datetime:
             return datetime.fromisoformat(text)
     except ValueError:
         pass
-    raise InvalidArguments(f"{text[:40]!r} is not an ISO 8601 time: write it like 2026-11-23T09:00:00+01:00.")
+    raise InvalidArguments(f"{quoted(text, 40)} is not an ISO 8601 time: write it like 2026-11-23T09:00:00+01:00.")
 
 
 def show_local(moment: datetime, timezone: tzinfo | None) -> str:
@@ -101,8 +101,12 @@ def query_fingerprint(tool: str, arguments: Mapping[str, object]) -> str:
 
 
 def write_cursor(fingerprint: str, position: str) -> str:
-    """Return the cursor for `position` in the query that `fingerprint` stands for."""
-    return f"{fingerprint}.{position}"
+    """Return the cursor for `position` in the query that `fingerprint` stands for; neither can be changed in it."""
+    return f"{_seal(fingerprint, position)}.{position}"
+
+
+def _seal(fingerprint: str, position: str) -> str:
+    return hashlib.sha256(f"{fingerprint}.{position}".encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
 
 def read_cursor(cursor: str | None, fingerprint: str) -> str | None:
@@ -113,9 +117,9 @@ def read_cursor(cursor: str | None, fingerprint: str) -> str | None:
     if cursor is None:
         return None
     found, _, position = cursor.partition(".")
-    if found != fingerprint or not position or len(position) > _LONGEST_POSITION or not position.isprintable():
+    if found != _seal(fingerprint, position):
         raise InvalidArguments(
-            "This cursor belongs to another query: repeat the arguments of the call that handed it out, "
+            "This cursor is damaged or belongs to another query: repeat the arguments of the call that handed it out, "
             "or leave the cursor out to begin anew."
         )
     return position
@@ -134,6 +138,6 @@ def unique_ids(thread_ids: Iterable[str]) -> list[str]:
 def check_id(name: str, identifier: str) -> str:
     """Return the id without blanks around it; raises `InvalidArguments` where it cannot be one."""
     identifier = identifier.strip()
-    if not identifier or len(identifier) > 200 or not identifier.isprintable() or identifier in {".", ".."}:
+    if not identifier or len(identifier) > 100 or not identifier.isprintable() or identifier in {".", ".."}:
         raise InvalidArguments(f"{name} must be an id as an answer of this server gave it, not empty or shortened.")
     return identifier

@@ -53,11 +53,15 @@ class Action:
         return {known} if known else {name.lower() for name in (self.folder, self.folder_name) if name}
 
     def reverse(self, thread: models.ThreadSummary) -> tuple[str, str | None] | None:
-        """Return the action and folder that take this back for `thread` as it was; None where unknown."""
+        """Return the action and folder that take this back for `thread` as it was.
+
+        None where that is unknown, or would put it into the trash, which needs a person's consent.
+        """
         opposite = {"read": "unread", "unread": "read", "star": "unstar", "unstar": "star"}.get(self.name)
         if opposite:
             return opposite, None
-        return ("move", thread.folder) if thread.folder else None
+        in_trash = (thread.folder or "").lower() == "trash"
+        return ("move", thread.folder) if thread.folder and not in_trash else None
 
 
 _TITLES: dict[models.BulkAction, str] = {
@@ -106,8 +110,8 @@ async def look(desk: Desk, thread_ids: Sequence[str]) -> Known:
     return known | await desk.threads(missing)
 
 
-Request = Callable[[list[str]], Awaitable[models.BulkResult | None]]
-"""Sends one request for some threads; None is an answer that confirms all of them."""
+Request = Callable[[list[str]], Awaitable[models.BulkResult]]
+"""Sends one request for some threads."""
 
 
 async def change(
@@ -151,10 +155,8 @@ async def _change_batch(desk: Desk, action: Action, batch: list[str], report: Re
         result = await request(batch)
     except (NotFound, OutcomeUnknown):
         result = models.BulkResult()
-    if result is None:
-        return batch
-    confirmed = [thread_id for thread_id in batch if thread_id in set(result.success or ())]
     refused = {failure.id: failure.error or "" for failure in result.failed if failure.id in set(batch)}
+    confirmed = [thread_id for thread_id in batch if thread_id in set(result.success or ()) - refused.keys()]
     missing = [thread_id for thread_id, reason in refused.items() if "not found" in reason.lower()]
     report.add(action.label, "not_found", missing)
     report.add(action.label, "failed", (item for item in refused if item not in missing), _REFUSED)
@@ -182,6 +184,12 @@ def _way_back(action: Action, done: Iterable[str], known: Known) -> list[Step]:
         if reverse:
             groups.setdefault(reverse, []).append(thread_id)
     return [Step(name, tuple(thread_ids), folder=folder) for (name, folder), thread_ids in groups.items()]
+
+
+def as_result(action: Action, thread_id: str, thread: models.ThreadSummary) -> models.BulkResult:
+    """Return what a single endpoint answered as a bulk one would: confirmed where it shows what was wanted."""
+    confirmed = thread.id == thread_id and action.holds(thread)
+    return models.BulkResult(success=[thread_id] if confirmed else None)
 
 
 def bulk_request(desk: Desk, action: Action) -> Request:

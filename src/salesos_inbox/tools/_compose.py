@@ -10,6 +10,7 @@ from salesos_inbox.contract import models
 from salesos_inbox.errors import InvalidArguments, NotFound
 from salesos_inbox.mail.addresses import Address, parse_address, parse_addresses
 from salesos_inbox.mail.reading import read_body
+from salesos_inbox.mail.unicode import clean, one_line, quoted
 from salesos_inbox.tools._args import MOST_BODY_CHARACTERS, check_id
 from salesos_inbox.tools._kit import Desk
 
@@ -23,6 +24,30 @@ MOST_RECIPIENTS = 100
 """How many people one message may go to: as many as a person can look through before they approve."""
 _LINE_BREAKERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _DRAFT_PAGES = 5
+_FREE_MAIL = frozenset(
+    {
+        "163.com",
+        "aol.com",
+        "gmail.com",
+        "gmx.de",
+        "gmx.net",
+        "googlemail.com",
+        "hotmail.com",
+        "icloud.com",
+        "live.com",
+        "mail.ru",
+        "me.com",
+        "msn.com",
+        "outlook.com",
+        "proton.me",
+        "protonmail.com",
+        "qq.com",
+        "web.de",
+        "yahoo.com",
+        "yandex.ru",
+    }
+)
+"""Domains that strangers share."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +64,8 @@ class Composed:
     draft_id: str | None = None
     body_html: str | None = None
     """The HTML of a stored draft; it says what `body` says."""
+    attachments: tuple[models.Attachment, ...] = ()
+    """The files of a stored draft, which leave with it."""
 
     @property
     def recipients(self) -> list[tuple[str, Address]]:
@@ -90,7 +117,8 @@ async def compose(desk: Desk, wording: Wording) -> Composed:
     addresses, subjects and bodies that cannot be sent, `NotFound` for a thread or draft there is not.
     """
     _check(wording)
-    draft_thread, draft = await _stored_draft(desk, wording)
+    draft_id = check_id("draft_id", wording.draft_id) if wording.draft_id is not None else None
+    draft_thread, draft = await _stored_draft(desk, draft_id) if draft_id else (None, None)
     thread_id = wording.thread_id or (draft_thread.id if draft_thread and _messages(draft_thread) else None)
     thread = await desk.client.get_thread(check_id("thread_id", thread_id)) if thread_id else None
     if wording.reply_all and thread is None:
@@ -110,16 +138,18 @@ async def compose(desk: Desk, wording: Wording) -> Composed:
     if len(chosen_to) + len(chosen_cc) + len(chosen_bcc) > MOST_RECIPIENTS:
         raise InvalidArguments(f"The message has more than {MOST_RECIPIENTS} recipients: write to fewer at a time.")
     body, body_html = _bodies(wording, kept)
+    subject = wording.subject if wording.subject is not None else kept.subject or reply_subject(thread)
     return Composed(
         to=tuple(chosen_to),
         cc=tuple(chosen_cc),
         bcc=tuple(chosen_bcc),
-        subject=wording.subject if wording.subject is not None else kept.subject or reply_subject(thread),
+        subject=one_line(subject, _SUBJECT_CHARACTERS),
         body=body,
         thread=thread,
         in_reply_to=answered.message_id if answered else None,
-        draft_id=wording.draft_id,
+        draft_id=draft_id,
         body_html=body_html,
+        attachments=tuple(kept.attachments),
     )
 
 
@@ -150,15 +180,20 @@ def reply_recipients(message: models.Message, own: frozenset[str], *, reply_all:
 def card_recipients(composed: Composed, own: frozenset[str]) -> list[Recipient]:
     """Return the recipients with what is known of each."""
     seen = {_bare(email) for message in _messages(composed.thread) for email in _everyone(message)}
-    domains = {email.rpartition("@")[2] for email in own}
+    domains = {email.rpartition("@")[2] for email in own} - _FREE_MAIL
 
     def known_from(address: Address) -> str | None:
         email = address.email.lower()
         if email in seen:
             return "in this thread"
-        return "your own organization" if email.rpartition("@")[2] in domains else None
+        return "same domain as yours" if email.rpartition("@")[2] in domains else None
 
-    return [Recipient(kind, str(address), known_from(address)) for kind, address in composed.recipients]
+    return [Recipient(kind, _spelled(address), known_from(address)) for kind, address in composed.recipients]
+
+
+def _spelled(address: Address) -> str:
+    """Return an address as it leaves: without a name, and with its ASCII form where letters may deceive."""
+    return address.email if address.email.isascii() else f"{address.email} = {address.ascii}"
 
 
 def _check(wording: Wording) -> None:
@@ -174,11 +209,8 @@ def _check(wording: Wording) -> None:
         raise InvalidArguments("The text holds half a character (a lone surrogate): write it again.")
 
 
-async def _stored_draft(desk: Desk, wording: Wording) -> tuple[models.Thread | None, models.Message | None]:
+async def _stored_draft(desk: Desk, draft_id: str) -> tuple[models.Thread, models.Message]:
     """Return the draft that is meant and its thread; raises `NotFound` where there is none."""
-    if wording.draft_id is None:
-        return None, None
-    draft_id = check_id("draft_id", wording.draft_id)
     page = 1
     while page <= _DRAFT_PAGES:
         found = await desk.client.list_threads(models.ListThreads(folder="drafts", page=page, limit=100))
@@ -191,21 +223,24 @@ async def _stored_draft(desk: Desk, wording: Wording) -> tuple[models.Thread | N
             break
         page += 1
     raise NotFound(
-        f"There is no draft {draft_id[:60]!r}: it may have been sent; list_threads folder=drafts shows them."
+        f"There is no draft {quoted(draft_id)}: it may have been sent; list_threads folder=drafts shows them."
     )
 
 
 def _bodies(wording: Wording, draft: models.Message) -> tuple[str, str | None]:
-    """Return text and HTML that say the same: what is given, or what the draft holds, whose HTML is what people read.
+    """Return text and HTML that say the same, and nothing that a person would not see.
 
-    HTML is written only where the draft has some, which would otherwise stay as it was.
+    HTML is written only where the draft has some, which would otherwise stay as it was: as it is where all of it
+    can be seen, else anew from the text.
     """
-    if not draft.body_html:
-        return wording.body if wording.body is not None else draft.body_text or "", None
-    if wording.body is None:
-        reading = read_body(draft.body_html, None)
-        return "\n\n".join(part for part in (reading.text, reading.quoted) if part), draft.body_html
-    return wording.body, escape(wording.body).replace("\n", "<br>\n")
+    if wording.body is not None or not draft.body_html:
+        body = clean(wording.body if wording.body is not None else draft.body_text or "").text
+        return body, escape(body).replace("\n", "<br>\n") if draft.body_html else None
+    reading = read_body(draft.body_html, None)
+    body = "\n\n".join(part for part in (reading.text, reading.quoted) if part)
+    if reading.hidden_chars or reading.removed_chars:
+        return body, escape(body).replace("\n", "<br>\n")
+    return body, draft.body_html
 
 
 def _written_by_user(thread: models.Thread | None) -> frozenset[str]:
@@ -243,8 +278,8 @@ def _without_repeats(*fields: Iterable[Address]) -> list[list[Address]]:
 
 
 def written(addresses: Iterable[Address]) -> list[str] | None:
-    """Return the addresses as an answer writes them, None without any."""
-    return [str(address) for address in addresses] or None
+    """Return the addresses as they were sent, without names, None without any."""
+    return [address.email for address in addresses] or None
 
 
 def _wire(addresses: Iterable[Address]) -> list[str]:

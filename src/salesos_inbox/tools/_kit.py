@@ -18,7 +18,7 @@ from mcp.server.mcpserver import Context, Resolve
 from salesos_inbox.approval.ledger import Ledger, Step
 from salesos_inbox.approval.policy import Decision, Effect, decide
 from salesos_inbox.errors import InboxError, InvalidArguments, NotFound, Refused, Unauthorized
-from salesos_inbox.mail.unicode import one_line
+from salesos_inbox.mail.unicode import one_line, quoted
 from salesos_inbox.settings import Settings
 from salesos_inbox.tools._args import show_local
 
@@ -94,13 +94,15 @@ class Services:
 
         A service that does not tell (404, or a key without the scope) gives a user without an address.
         """
+        from salesos_inbox.contract import models
+
         if self._me is None:
             try:
                 self._me = await self.client.get_me()
-            except (NotFound, Refused, Unauthorized):
-                from salesos_inbox.contract import models
-
+            except NotFound:
                 self._me = models.User()
+            except (Refused, Unauthorized):
+                return models.User()
         return self._me
 
     async def close(self) -> None:
@@ -211,10 +213,11 @@ class Desk:
         folders = (await self.client.list_folders()).items
         for found in folders:
             if wanted in {found.name.lower(), found.id.lower()}:
-                key = found.type if found.type in _WELL_KNOWN else found.id or found.name
+                kind = found.type.lower()
+                key = kind if kind in _WELL_KNOWN else found.id or found.name
                 return Place(key, found.name or key)
-        names = ", ".join(one_line(found.name or found.type, 60) for found in folders[:30])
-        raise InvalidArguments(f"There is no folder {name[:60]!r}: choose one of {names}.")
+        names = ", ".join(one_line(found.name or found.type, 30) for found in folders[:10])
+        raise InvalidArguments(f"There is no folder {quoted(name)}: choose one of {names}.")
 
     async def approve(self, card: Card, effect: Effect, thread_count: int = 1) -> bool:
         """Return once this may happen: at once where the policy allows it, else after a person approved `card`.

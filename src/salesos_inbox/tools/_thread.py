@@ -66,7 +66,7 @@ def thread_view(
     return views.ThreadView(
         thread_id=thread.id,
         subject=one_line(thread.subject, 200),
-        folder=thread.folder,
+        folder=views.folder_name(thread),
         unread=True if thread.is_read is False else None,
         starred=thread.is_starred or None,
         follow_up=_follow_up(thread, show_time),

@@ -5,7 +5,7 @@ from salesos_inbox.errors import InvalidArguments
 from salesos_inbox.tools._args import Body, DraftId, Recipients, ReplyAll, ReplyTo
 from salesos_inbox.tools._compose import Wording, compose, written
 from salesos_inbox.tools._kit import Effect, Inbox, tool
-from salesos_inbox.views import DraftSaved
+from salesos_inbox.views import ID_CHARACTERS, DraftSaved, one_line
 
 
 @tool("Save a draft", Effect.CHANGE, idempotent=False)
@@ -34,5 +34,5 @@ async def save_draft(
         bcc=written(composed.bcc),
         subject=composed.subject,
         thread_id=saved.thread_id or composed.thread_id,
-        draft_id=saved.id or composed.draft_id or "",
+        draft_id=one_line(saved.id or composed.draft_id or "", ID_CHARACTERS),
     )

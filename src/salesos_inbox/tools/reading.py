@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from salesos_inbox.client.http import Page
 
 _LONGEST_WORDS = 500
+_MOST_COUNTS = 50
+_LONGEST_CURSOR = 1_000
 
 
 @tool("List folders", Effect.READ)
@@ -156,7 +158,8 @@ async def get_inbox_stats(inbox: Inbox) -> Stats:
     """Count what is unread, starred, scheduled, drafted, due, awaiting reply, and sent or received today."""
     stats = await inbox.client.get_stats()
     known = stats.model_dump(exclude_none=True)
-    return Stats(counts={_snake(name): count for name, count in known.items() if type(count) is int})
+    counts = [(one_line(_snake(name), 60), count) for name, count in known.items() if type(count) is int]
+    return Stats(counts=dict(counts[:_MOST_COUNTS]))
 
 
 @tool("List scheduled messages", Effect.READ)
@@ -238,7 +241,8 @@ def going_on(
         more = bool(page.next_cursor) or shown >= limit
     if not (more and shown):
         return None, None if shown else f"No {things} here."
-    following = f"~{page.next_cursor}" if page.next_cursor else str(number + 1)
+    own = page.next_cursor if len(page.next_cursor or "") <= _LONGEST_CURSOR else None
+    following = f"~{own}" if own else str(number + 1)
     total = f" of {page.total}" if page.total is not None else ""
     return write_cursor(fingerprint, following), f"{shown}{total} {things}; call again with cursor for more."
 

@@ -6,6 +6,7 @@ from salesos_inbox.approval.card import facts_card
 from salesos_inbox.approval.ledger import Step
 from salesos_inbox.contract import models
 from salesos_inbox.errors import Conflict, InvalidArguments, NotFound
+from salesos_inbox.mail.unicode import quoted
 from salesos_inbox.tools._args import RecordId, RecordType, ThreadId, When, check_id, read_when
 from salesos_inbox.tools._kit import Effect, Inbox, tool
 from salesos_inbox.views import NOTE_CHARACTERS, FollowUpRemoved, FollowUpSet, RecordLink, one_line, people, record
@@ -29,7 +30,7 @@ async def link_crm_record(
             undo_id = await inbox.keep_undo([step])
         except NotFound:
             raise NotFound(
-                f"There is no {record_type} {record_id[:60]!r} in the CRM: ask the user for its id."
+                f"There is no {record_type} {quoted(record_id)} in the CRM: ask the user for its id."
             ) from None
         except Conflict:
             linked = models.CrmLink(entity_type=record_type, entity_id=record_id)

@@ -1,10 +1,13 @@
 """What leaves the building, now or at its time, and what is held back. A person approves each."""
 
 from datetime import datetime
+from typing import Literal
 
 from salesos_inbox.approval.card import facts_card, local_and_utc, message_card
-from salesos_inbox.contract import models
+from salesos_inbox.client.failures import outcome_unknown
+from salesos_inbox.contract import models, routes
 from salesos_inbox.errors import InvalidArguments, NotFound
+from salesos_inbox.mail.unicode import quoted
 from salesos_inbox.tools._args import (
     Body,
     DraftId,
@@ -18,9 +21,12 @@ from salesos_inbox.tools._args import (
 )
 from salesos_inbox.tools._compose import Composed, Wording, card_recipients, compose, written
 from salesos_inbox.tools._kit import Desk, Effect, Inbox, tool
-from salesos_inbox.views import EmailCancelled, EmailScheduled, EmailSent, addresses, one_line
+from salesos_inbox.views import EmailCancelled, EmailScheduled, EmailSent, addresses, attachment_names, one_line
 
 _SCHEDULED_PAGES = 50
+_SENT: dict[str, Literal["sent", "queued"]] = {"SENT": "sent", "DELIVERED": "sent", "QUEUED": "queued", "": "queued"}
+"""What a receipt's status means; without one the message was taken, and no more is known."""
+_SCHEDULED = frozenset({"SCHEDULED", "QUEUED"})
 
 
 @tool("Send an email", Effect.SEND, idempotent=False)
@@ -39,8 +45,11 @@ async def send_email(
     recipients and subject come from the thread. With draft_id that draft is sent; only what changes need be given."""
     composed = await _approved(inbox, Wording(to, cc, bcc, subject, body, thread_id, reply_all, draft_id), None)
     receipt = await inbox.client.send_email(composed.email())
+    status = _SENT.get((receipt.status or "").upper())
+    if status is None or _denied(receipt):
+        raise outcome_unknown(routes.SEND_EMAIL)
     return EmailSent(
-        status="queued" if receipt.status == "QUEUED" else "sent",
+        status=status,
         to=written(composed.to) or [],
         cc=written(composed.cc),
         bcc=written(composed.bcc),
@@ -66,10 +75,12 @@ async def schedule_email(
     leaves_at = read_when(send_at, inbox.timezone, inbox.now())
     composed = await _approved(inbox, Wording(to, cc, bcc, subject, body, thread_id, reply_all, draft_id), leaves_at)
     receipt = await inbox.client.send_email(composed.email().model_copy(update={"scheduled_for": leaves_at}))
+    if not receipt.id or (receipt.status or "SCHEDULED").upper() not in _SCHEDULED or _denied(receipt):
+        raise outcome_unknown(routes.SEND_EMAIL)
     times = inbox.times(receipt.scheduled_for or leaves_at)
     return EmailScheduled(
         status="scheduled",
-        scheduled_id=receipt.id or "",
+        scheduled_id=receipt.id,
         to=written(composed.to) or [],
         cc=written(composed.cc),
         bcc=written(composed.bcc),
@@ -116,9 +127,16 @@ async def _approved(inbox: Desk, wording: Wording, leaves_at: datetime | None) -
         body=composed.body,
         in_thread=composed.thread.subject if composed.thread else None,
         when=_in_words(inbox, leaves_at) if leaves_at else None,
+        attachments=attachment_names(composed.attachments, limit=None) or (),
+        unseen="\n".join(str(part) for part in (composed.body_html, composed.thread_id, composed.in_reply_to)),
     )
     await inbox.approve(card, Effect.SEND)
     return composed
+
+
+def _denied(receipt: models.SendReceipt) -> bool:
+    """Return whether a receipt takes itself back, as siblings do with `"success": false`."""
+    return (receipt.model_extra or {}).get("success") is False
 
 
 async def _scheduled(inbox: Desk, scheduled_id: str) -> models.ScheduledEmail:
@@ -130,7 +148,7 @@ async def _scheduled(inbox: Desk, scheduled_id: str) -> models.ScheduledEmail:
         if len(found) < 100:
             break
     raise NotFound(
-        f"There is no scheduled message {scheduled_id[:60]!r}: it may have left already; list_scheduled shows the rest."
+        f"There is no scheduled message {quoted(scheduled_id)}: it may have left; list_scheduled shows the rest."
     )
 
 

@@ -6,9 +6,20 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from salesos_inbox.approval.card import threads_card
 from salesos_inbox.contract import models
-from salesos_inbox.errors import InboxError, InvalidArguments
+from salesos_inbox.errors import Conflict, InboxError, InvalidArguments
+from salesos_inbox.mail.unicode import quoted
 from salesos_inbox.tools._args import Folder, ThreadIds, unique_ids
-from salesos_inbox.tools._changes import Action, Known, Report, Request, bulk_request, card_lines, change, look
+from salesos_inbox.tools._changes import (
+    Action,
+    Known,
+    Report,
+    Request,
+    as_result,
+    bulk_request,
+    card_lines,
+    change,
+    look,
+)
 from salesos_inbox.tools._kit import Desk, Effect, Inbox, Place, tool
 from salesos_inbox.views import Changes, Outcome, PlanChanges
 
@@ -29,37 +40,40 @@ class PlanStep(BaseModel):
 @tool("Mark threads read or unread", Effect.CHANGE)
 async def mark_read(inbox: Inbox, thread_ids: ThreadIds, read: bool = True) -> Changes:
     """Mark threads as read, or unread with read=false."""
+    action = Action("read" if read else "unread")
 
-    async def one(ids: list[str]) -> models.BulkResult | None:
+    async def request(ids: list[str]) -> models.BulkResult:
         if len(ids) > 1:
             return await inbox.client.set_read_batch(ids, read)
-        return await inbox.client.set_read(ids[0], read)
+        return as_result(action, ids[0], await inbox.client.set_read(ids[0], read))
 
-    return await _sort(inbox, Action("read" if read else "unread"), thread_ids, one)
+    return await _sort(inbox, action, thread_ids, request)
 
 
 @tool("Star threads", Effect.CHANGE)
 async def star_threads(inbox: Inbox, thread_ids: ThreadIds, starred: bool = True) -> Changes:
     """Star threads, or take the stars away with starred=false."""
+    action = Action("star" if starred else "unstar")
 
-    async def one(ids: list[str]) -> models.BulkResult | None:
+    async def request(ids: list[str]) -> models.BulkResult:
         if len(ids) > 1:
             return await inbox.client.set_star_batch(ids, starred)
-        return await inbox.client.set_star(ids[0], starred)
+        return as_result(action, ids[0], await inbox.client.set_star(ids[0], starred))
 
-    return await _sort(inbox, Action("star" if starred else "unstar"), thread_ids, one)
+    return await _sort(inbox, action, thread_ids, request)
 
 
 @tool("Archive threads", Effect.CHANGE)
 async def archive_threads(inbox: Inbox, thread_ids: ThreadIds) -> Changes:
     """Move threads, wherever they are, into the archive."""
+    action = Action("archive")
 
-    async def one(ids: list[str]) -> models.BulkResult | None:
+    async def request(ids: list[str]) -> models.BulkResult:
         if len(ids) > 1:
             return await inbox.client.archive_batch(ids)
-        return await inbox.client.archive_thread(ids[0])
+        return as_result(action, ids[0], await inbox.client.archive_thread(ids[0]))
 
-    return await _sort(inbox, Action("archive"), thread_ids, one)
+    return await _sort(inbox, action, thread_ids, request)
 
 
 @tool("Move threads to a folder", Effect.CHANGE)
@@ -130,24 +144,34 @@ async def _approved(inbox: Desk, actions: list[tuple[Action, list[str]]]) -> Kno
 
     A person is asked where something would be deleted or much would be changed; what is already so
     does not count. What changed while they thought is seen: nothing is put into the trash twice.
+    Raises `Conflict` where more would happen by then than they were shown.
     """
     wanted = list(dict.fromkeys(thread_id for _, ids in actions for thread_id in ids))
     known = await look(inbox, wanted)
-    own = await inbox.own_addresses()
-    needed = [
-        (action, [item for item in ids if item in known and not action.holds(known[item])]) for action, ids in actions
-    ]
-    deletes = any(action.name == "delete" and ids for action, ids in needed)
+    needed = _needed(actions, known)
     count = sum(len(ids) for _, ids in needed)
-    if count:
-        groups = [(action.title, card_lines(ids, known, own)) for action, ids in needed if ids]
-        threads = f"{count} thread{'s' * (count > 1)}"
-        only_deletes = all(action.name == "delete" for action, ids in needed if ids)
-        title = f"Move {threads} to the trash?" if only_deletes else f"Change {threads} in your mailbox?"
-        card = threads_card(title, "Do it", groups)
-        if await inbox.approve(card, Effect.DESTROY if deletes else Effect.CHANGE, count):
-            return await look(inbox, wanted)
-    return known
+    if not count:
+        return known
+    own = await inbox.own_addresses()
+    deletes = [action.name == "delete" for action, _ in needed]
+    threads = f"{count} thread{'s' * (count > 1)}"
+    title = f"Move {threads} to the trash?" if all(deletes) else f"Change {threads} in your mailbox?"
+    card = threads_card(title, "Do it", [(action.title, card_lines(ids, known, own)) for action, ids in needed])
+    if not await inbox.approve(card, Effect.DESTROY if any(deletes) else Effect.CHANGE, count):
+        return known
+    fresh = await look(inbox, wanted)
+    shown = {(action, thread_id) for action, ids in needed for thread_id in ids}
+    if any((action, thread_id) not in shown for action, ids in _needed(actions, fresh) for thread_id in ids):
+        raise Conflict("The mailbox changed while the user was asked, so nothing was done: call again.")
+    return fresh
+
+
+def _needed(actions: list[tuple[Action, list[str]]], known: Known) -> list[tuple[Action, list[str]]]:
+    """Return the actions that have something to do, with the threads that they would change."""
+    needed = (
+        (action, [item for item in ids if item in known and not action.holds(known[item])]) for action, ids in actions
+    )
+    return [(action, ids) for action, ids in needed if ids]
 
 
 async def _move_target(inbox: Desk, folder: str) -> Place:
@@ -182,7 +206,7 @@ async def _checked(inbox: Desk, plan: list[PlanStep]) -> list[tuple[Action, list
                 other = planned.setdefault(thread_id, action)
                 if other != action:
                     raise InvalidArguments(
-                        f"The plan says both {other.title!r} and {action.title!r} for thread {thread_id[:60]!r}: "
+                        f"The plan says both {other.title!r} and {action.title!r} for thread {quoted(thread_id)}: "
                         "keep one."
                     )
     merged: dict[Action, dict[str, None]] = {}

@@ -39,7 +39,7 @@ async def triage_inbox(
     page = await inbox.client.list_threads(query.model_copy(update=page_of(position)))
     threads = await inbox.threads([item.id for item in page.items])
     own = await inbox.own_addresses()
-    rows = [_row(inbox, threads.get(item.id, models.Thread(**item.model_dump())), own) for item in page.items]
+    rows = [_row(inbox, threads.get(item.id) or _without_messages(item), own) for item in page.items]
     next_cursor, note = going_on(page, fingerprint, position, limit, "threads")
     return Triage(
         threads=sorted(rows, key=_urgency),
@@ -47,6 +47,11 @@ async def triage_inbox(
         next_cursor=next_cursor,
         note=" ".join(part for part in (note, DATA_NOTE if rows else None) if part) or None,
     )
+
+
+def _without_messages(item: models.ThreadSummary) -> models.Thread:
+    """Return the thread that a list told of and that is gone by now."""
+    return models.Thread.model_construct(**dict(item))
 
 
 def _urgency(row: TriageRow) -> tuple[bool, int, int]:
