@@ -4,7 +4,6 @@ Schemas are written as briefly as they can be without losing a meaning: every wo
 every user tokens on every request.
 """
 
-import inspect
 import json
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -109,8 +108,8 @@ def _asks(tool: InboxTool) -> str:
         return f"if it deletes, or above {ASK_ABOVE_THREADS} threads"
     if tool.effect in (Effect.SEND, Effect.DESTROY):
         return "always"
-    takes_threads = "thread_ids" in inspect.signature(tool.run).parameters
-    return f"above {ASK_ABOVE_THREADS} threads" if takes_threads else "no"
+    changes_threads = tool.effect is Effect.CHANGE and tool.group in ("sorting", "undoing")
+    return f"above {ASK_ABOVE_THREADS} threads" if changes_threads else "no"
 
 
 def table(tools: Iterable[InboxTool] = CATALOGUE) -> str:

@@ -432,3 +432,105 @@ async def test_a_queued_message_is_said_to_be_queued(interpose: Interpose) -> No
             lambda method, path, response: httpx.Response(201, json={"status": "QUEUED"}) if path == "/send" else None,
         )
         assert (await office.call("send_email", **MESSAGE))["status"] == "queued"
+
+
+# What is shown is what leaves
+
+HIDDEN = "".join(chr(0xE0000 + ord(letter)) for letter in "the secret") + "\u200b\u202e"
+
+
+async def test_what_a_person_cannot_see_does_not_leave(era: Era) -> None:
+    async with open_office(era=era, demo=False) as office:
+        await office.call("send_email", to=["eve@evil.example"], subject=f"Hi{HIDDEN}", body=f"Hello{HIDDEN}")
+        [body] = sends(office)
+        assert (body["subject"], body["bodyText"]) == ("Hi", "Hello")
+
+
+async def test_hidden_parts_of_a_drafts_html_do_not_leave(era: Era) -> None:
+    async with open_office(era=era, demo=False) as office:
+        html = '<p>Hello</p><p style="display:none">the secret</p>'
+        draft = office.store.save_draft(office.user_id, SaveDraft(to=["eve@evil.example"], subject="x", body_html=html))
+        await office.call("send_email", draft_id=draft.id)
+        [body] = sends(office)
+        assert "secret" not in body["bodyHtml"] + body["bodyText"]
+        assert body["bodyHtml"] == "Hello"
+
+
+async def test_a_drafts_html_that_can_all_be_seen_leaves_as_it_is() -> None:
+    async with open_office(demo=False) as office:
+        html = "<p>Hello <b>Dana</b></p>"
+        draft = office.store.save_draft(
+            office.user_id, SaveDraft(to=["dana@helix.example"], subject="x", body_html=html)
+        )
+        await office.call("send_email", draft_id=draft.id)
+        assert sends(office)[0]["bodyHtml"] == html
+
+
+async def test_html_that_was_changed_while_the_person_thought_is_asked_about_anew() -> None:
+    person = Person()
+    async with open_office(demo=False, person=person) as office:
+        draft = office.store.save_draft(
+            office.user_id, SaveDraft(to=["dana@helix.example"], subject="x", body_html="<p>Hello</p>")
+        )
+
+        def change() -> None:
+            bold = SaveDraft(id=draft.id, body_html="<p><b>Hello</b></p>")
+            office.store.save_draft(office.user_id, bold)
+
+        person.meanwhile = change
+        await office.call("send_email", draft_id=draft.id)
+        assert len(person.cards) == 2
+
+
+async def test_a_name_that_does_not_leave_is_not_on_the_card() -> None:
+    async with open_office(demo=False) as office:
+        imitation = '"Ann <ann@acme.example> (in this thread)" <eve@evil.example>'
+        answer = await office.call("send_email", to=[imitation], subject="x", body="x")
+        assert "ann@acme.example" not in office.person.cards[0]
+        assert answer["to"] == ["eve@evil.example"]
+
+
+async def test_letters_that_look_alike_are_shown_in_both_spellings() -> None:
+    async with open_office(demo=False) as office:
+        await office.call("send_email", to=["ann@\u0430cme.example"], subject="x", body="x")
+        assert "ann@\u0430cme.example = ann@xn--cme-5cd.example" in office.person.cards[0]
+
+
+async def test_a_stranger_at_the_same_free_mail_provider_is_a_stranger() -> None:
+    async with open_office(demo=False, user="maya@gmail.com") as office:
+        await office.call("send_email", to=["stranger@gmail.com"], subject="x", body="x")
+        assert "! 1 of 1 recipient outside your organization:" in office.person.cards[0]
+
+
+# Receipts
+
+
+@pytest.mark.parametrize(
+    ("receipt", "told"),
+    [
+        ({"status": "SENT"}, "sent"),
+        ({"status": "QUEUED"}, "queued"),
+        ({}, "queued"),
+        ({"status": "FAILED"}, "outcome_unknown"),
+        ({"status": "DRAFT"}, "outcome_unknown"),
+        ({"status": "SCHEDULED"}, "outcome_unknown"),
+        ({"success": False}, "outcome_unknown"),
+    ],
+)
+async def test_a_send_claims_what_its_receipt_says(interpose: Interpose, receipt: dict[str, Any], told: str) -> None:
+    async with open_office(demo=False) as office:
+        interpose(office, lambda method, path, response: httpx.Response(201, json=receipt) if path == "/send" else None)
+        result = await office.result("send_email", **MESSAGE)
+        said = (result.meta or {}).get("salesos-inbox/error", {}).get("code") if result.is_error else None
+        assert (said or (result.structured_content or {})["status"]) == told
+
+
+@pytest.mark.parametrize(
+    "receipt", [{}, {"status": "SCHEDULED"}, {"id": "c1", "status": "SENT"}, {"id": "c1", "success": False}]
+)
+async def test_nothing_is_called_scheduled_that_was_not_confirmed(
+    interpose: Interpose, receipt: dict[str, Any]
+) -> None:
+    async with open_office(demo=False) as office:
+        interpose(office, lambda method, path, response: httpx.Response(201, json=receipt) if path == "/send" else None)
+        assert (await office.refusal("schedule_email", **SCHEDULED)).startswith("outcome_unknown: ")

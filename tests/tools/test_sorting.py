@@ -545,3 +545,42 @@ async def test_a_card_names_a_folder_as_the_user_does() -> None:
     async with open_office(store=a_mailbox(30), user=USER) as office:
         await office.call("move_threads", thread_ids=await office.thread_ids(), folder="contracts")
         assert "Move to Contracts (30 threads):" in office.person.cards[0]
+
+
+# What was shown is what happens
+
+
+async def test_an_approval_deletes_no_thread_that_was_not_on_the_card() -> None:
+    store = a_mailbox(2)
+    person = Person()
+    async with open_office(store=store, user=USER, era="legacy", person=person) as office:
+        first, second = await office.thread_ids()
+        store.delete(office.user_id, second)
+        person.meanwhile = lambda: store.move(office.user_id, second, "inbox") and None
+        refusal = await office.refusal("delete_threads", thread_ids=[first, second])
+        assert refusal == "conflict: The mailbox changed while the user was asked, so nothing was done: call again."
+        assert office.wire.writes() == []
+
+
+async def test_a_single_change_is_done_only_where_the_answer_or_a_second_look_shows_it(interpose: Interpose) -> None:
+    async with open_office(store=a_mailbox(1), user=USER) as office:
+        [thread_id] = await office.thread_ids()
+
+        def undone(method: str, path: str, response: httpx.Response) -> httpx.Response | None:
+            if method == "POST" and path.endswith("/archive"):
+                office.store.move(office.user_id, thread_id, "inbox")
+                return httpx.Response(200, json={"success": False})
+            return None
+
+        interpose(office, undone)
+        answer = await office.call("archive_threads", thread_ids=[thread_id])
+        assert outcomes(answer) == {thread_id: "failed"}
+
+
+async def test_what_is_said_to_be_done_and_failed_is_failed(interpose: Interpose) -> None:
+    async with open_office(store=a_mailbox(2), user=USER) as office:
+        ids = await office.thread_ids()
+        both = {"success": ids, "failed": [{"id": ids[0], "error": "locked"}]}
+        interpose(office, lambda method, path, response: httpx.Response(200, json=both) if method == "PATCH" else None)
+        answer = await office.call("archive_threads", thread_ids=ids)
+        assert outcomes(answer) == {ids[0]: "failed", ids[1]: "done"}

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from inline_snapshot import snapshot
 
-from harness import Clock, Office, open_office
+from harness import Clock, Era, Office, Person, open_office
 from salesos_inbox.approval.ledger import Ledger
 from salesos_inbox.contract.models import Thread
 from salesos_inbox.sandbox.messages import StoredMessage
@@ -254,3 +254,32 @@ async def test_an_undo_that_stopped_halfway_says_what_is_left_and_can_be_tried_a
         again = await office.call("undo_change", undo_id=undo_id)
         assert "failed" not in {row["outcome"] for row in again["results"]}
         assert [stored(office, thread_id) for thread_id in ids] == before
+
+
+async def test_the_undo_of_a_large_change_asks_as_the_change_did(era: Era) -> None:
+    async with open_office(era=era) as office:
+        ids = (await office.thread_ids())[:30]
+        change = await office.call("archive_threads", thread_ids=ids)
+        assert len(office.person.cards) == 1
+        await office.call("undo_change", undo_id=change["undo_id"])
+        assert office.person.cards[1].startswith("Change 30 threads back?\nMove to inbox (30 threads):\n")
+
+
+async def test_a_large_undo_that_nobody_approved_changes_nothing_and_can_be_tried_again() -> None:
+    person = Person()
+    async with open_office(person=person) as office:
+        ids = (await office.thread_ids())[:30]
+        change = await office.call("archive_threads", thread_ids=ids)
+        person.answer = "decline"
+        assert (await office.refusal("undo_change", undo_id=change["undo_id"])).startswith("declined: ")
+        assert stored(office, ids[0])["folder"] == "archive"
+        person.answer = "approve"
+        await office.call("undo_change", undo_id=change["undo_id"])
+        assert stored(office, ids[0])["folder"] == "inbox"
+
+
+async def test_a_thread_brought_back_from_the_trash_is_not_put_there_again_by_an_undo() -> None:
+    async with open_office() as office:
+        [thread_id] = await office.thread_ids("trash")
+        change = await office.call("move_threads", thread_ids=[thread_id], folder="inbox")
+        assert "undo_id" not in change
