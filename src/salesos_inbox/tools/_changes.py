@@ -112,6 +112,8 @@ async def look(desk: Desk, thread_ids: Sequence[str]) -> Known:
 
 Request = Callable[[list[str]], Awaitable[models.BulkResult]]
 """Sends one request for some threads."""
+SingleRequest = Callable[[str], Awaitable[models.ThreadSummary]]
+"""Sends the request of a single endpoint."""
 
 
 async def change(

@@ -14,6 +14,7 @@ from salesos_inbox.tools._changes import (
     Known,
     Report,
     Request,
+    SingleRequest,
     as_result,
     bulk_request,
     card_lines,
@@ -40,40 +41,31 @@ class PlanStep(BaseModel):
 @tool("Mark threads read or unread", Effect.CHANGE)
 async def mark_read(inbox: Inbox, thread_ids: ThreadIds, read: bool = True) -> Changes:
     """Mark threads as read, or unread with read=false."""
-    action = Action("read" if read else "unread")
-
-    async def request(ids: list[str]) -> models.BulkResult:
-        if len(ids) > 1:
-            return await inbox.client.set_read_batch(ids, read)
-        return as_result(action, ids[0], await inbox.client.set_read(ids[0], read))
-
-    return await _sort(inbox, action, thread_ids, request)
+    return await _sort(
+        inbox,
+        Action("read" if read else "unread"),
+        thread_ids,
+        lambda ids: inbox.client.set_read_batch(ids, read),
+        lambda thread_id: inbox.client.set_read(thread_id, read),
+    )
 
 
 @tool("Star threads", Effect.CHANGE)
 async def star_threads(inbox: Inbox, thread_ids: ThreadIds, starred: bool = True) -> Changes:
     """Star threads, or take the stars away with starred=false."""
-    action = Action("star" if starred else "unstar")
-
-    async def request(ids: list[str]) -> models.BulkResult:
-        if len(ids) > 1:
-            return await inbox.client.set_star_batch(ids, starred)
-        return as_result(action, ids[0], await inbox.client.set_star(ids[0], starred))
-
-    return await _sort(inbox, action, thread_ids, request)
+    return await _sort(
+        inbox,
+        Action("star" if starred else "unstar"),
+        thread_ids,
+        lambda ids: inbox.client.set_star_batch(ids, starred),
+        lambda thread_id: inbox.client.set_star(thread_id, starred),
+    )
 
 
 @tool("Archive threads", Effect.CHANGE)
 async def archive_threads(inbox: Inbox, thread_ids: ThreadIds) -> Changes:
     """Move threads, wherever they are, into the archive."""
-    action = Action("archive")
-
-    async def request(ids: list[str]) -> models.BulkResult:
-        if len(ids) > 1:
-            return await inbox.client.archive_batch(ids)
-        return as_result(action, ids[0], await inbox.client.archive_thread(ids[0]))
-
-    return await _sort(inbox, action, thread_ids, request)
+    return await _sort(inbox, Action("archive"), thread_ids, inbox.client.archive_batch, inbox.client.archive_thread)
 
 
 @tool("Move threads to a folder", Effect.CHANGE)
@@ -118,7 +110,16 @@ async def bulk_update_threads(inbox: Inbox, plan: list[PlanStep]) -> PlanChanges
     return PlanChanges(results=report.results, undo_id=undo_id, note=note)
 
 
-async def _sort(inbox: Desk, action: Action, thread_ids: list[str], request: Request) -> Changes:
+async def _sort(
+    inbox: Desk, action: Action, thread_ids: list[str], batch: Request, single: SingleRequest | None = None
+) -> Changes:
+    """Do `action`, by the `single` endpoint where there is one and one thread needs it, else by `batch`."""
+
+    async def request(ids: list[str]) -> models.BulkResult:
+        if single is None or len(ids) > 1:
+            return await batch(ids)
+        return as_result(action, ids[0], await single(ids[0]))
+
     ids = unique_ids(thread_ids)
     known = await _approved(inbox, [(action, ids)])
     report = Report()
