@@ -10,7 +10,7 @@ from functools import cached_property
 from importlib.metadata import version
 from typing import Any, cast
 
-from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver import Context, MCPServer, RequestStateSecurity
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools import Tool
 from mcp.shared.exceptions import MCPError
@@ -23,6 +23,8 @@ from salesos_inbox.mail.unicode import printable, quoted
 from salesos_inbox.tools._kit import Effect, InboxTool, Services
 
 NAME = "salesos-inbox-mcp"
+STATE_SECONDS = 60
+"""How long the state of a question outlives the person's time to answer, so that we can say that it ended."""
 GRACEFUL_SECONDS = 3
 """How long open HTTP requests are waited for when the server is stopped."""
 
@@ -50,7 +52,14 @@ class InboxServer(MCPServer[Any]):
 
     def __init__(self, services: Services) -> None:
         super().__init__(
-            NAME, title="SalesOS inbox", version=version(NAME), instructions=INSTRUCTIONS, log_level="WARNING"
+            NAME,
+            title="SalesOS inbox",
+            version=version(NAME),
+            instructions=INSTRUCTIONS,
+            log_level="WARNING",
+            request_state_security=RequestStateSecurity.ephemeral(
+                ttl=services.settings.approval_seconds + STATE_SECONDS
+            ),
         )
         self.services = services
 

@@ -199,6 +199,12 @@ async def test_a_client_of_the_first_elicitation_that_names_no_form_is_asked(
 # One answer, one effect: the newer era, by hand
 
 
+async def test_an_answer_after_the_deadline_counts_as_none_in_the_newer_era_too() -> None:
+    async with open_office(person=Person(seconds=121)) as office:
+        assert (await office.refusal("send_email", **MAIL)).startswith("nobody_asked: Nobody answered")
+        assert office.wire.writes() == []
+
+
 async def ask(client: Client, tool: str, arguments: dict[str, Any]) -> InputRequiredResult:
     """Make a call that asks, and return its question."""
     result = await client.session.call_tool(tool, arguments, allow_input_required=True)

@@ -80,7 +80,7 @@ async def ask(
         )
     version = context.protocol_version
     if version is not None and is_version_at_least(version, "2026-07-28"):
-        await _ask_by_result(context, ledger, card, clock)
+        await _ask_by_result(context, ledger, card, seconds, clock)
     else:
         await _ask_within_call(context, card, seconds, clock)
 
@@ -102,7 +102,9 @@ async def _ask_within_call(context: Context[Any, Any], card: Card, seconds: floa
     _judge(result, clock() - asked_at)
 
 
-async def _ask_by_result(context: Context[Any, Any], ledger: Ledger, card: Card, clock: Callable[[], float]) -> None:
+async def _ask_by_result(
+    context: Context[Any, Any], ledger: Ledger, card: Card, seconds: float, clock: Callable[[], float]
+) -> None:
     state = _read_state(context.request_state)
     answer = (context.input_responses or {}).get(_QUESTION)
     if state is None or state.card != _digest(card) or not isinstance(answer, ElicitResult):
@@ -112,7 +114,8 @@ async def _ask_by_result(context: Context[Any, Any], ledger: Ledger, card: Card,
         raise Conflict(
             "This question was answered before, so nothing was done again: look at the result of the first call."
         )
-    _judge(answer, now - state.asked_at)
+    took = now - state.asked_at
+    _judge(answer if took <= seconds else None, took)
 
 
 def _question(card: Card, now: float) -> InputRequiredResult:
