@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from salesos_inbox.errors import InboxError, InvalidArguments, RateLimited
 from salesos_inbox.mail.unicode import printable, quoted
+from salesos_inbox.tools._args import snake_case
 from salesos_inbox.tools._kit import Effect, InboxTool, Services
 
 NAME = "salesos-inbox-mcp"
@@ -171,7 +172,7 @@ _OPPOSITES = {"read": "unread", "unread": "read"}
 
 
 def _meant(name: str, known: dict[str, object]) -> str | None:
-    snake = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).removeprefix("is_")
+    snake = snake_case(name).removeprefix("is_")
     if snake in known:
         return snake
     if (opposite := _OPPOSITES.get(snake)) in known:

@@ -316,21 +316,19 @@ def around(snippet: str, words: str) -> str:
     return one_line(("…" if start else "") + text[start:], SNIPPET_CHARACTERS)
 
 
-def people(
-    thread: models.ThreadSummary, own: frozenset[str], write: Callable[[str | None, str], str] | None = None
-) -> str:
-    """Return who besides the user takes part: the first as `write` puts a name and an address, the others counted."""
-    others = [item for item in thread.participants if item.email.lower() not in own] or thread.participants
-    if not others:
-        return ""
-    shown = (write or person)(others[0].name, others[0].email)
-    return f"{shown} +{len(others) - 1}" if len(others) > 1 else shown
-
-
 def person(name: str | None, email: str) -> str:
     """Return a person as `Name <address>`, or the address alone; never the name alone, which anyone can choose."""
     shown, address = one_line(name or "", NAME_CHARACTERS), one_line(email, 120)
     return f"{shown} <{address}>" if shown and shown.lower() != address.lower() else address
+
+
+def people(thread: models.ThreadSummary, own: frozenset[str], write: Callable[[str | None, str], str] = person) -> str:
+    """Return who besides the user takes part: the first as `write` puts a name and an address, the others counted."""
+    others = [item for item in thread.participants if item.email.lower() not in own] or thread.participants
+    if not others:
+        return ""
+    shown = write(others[0].name, others[0].email)
+    return f"{shown} +{len(others) - 1}" if len(others) > 1 else shown
 
 
 def person_in_list(name: str | None, email: str) -> str:

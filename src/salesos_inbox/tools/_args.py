@@ -44,9 +44,7 @@ def read_when(text: str, timezone: tzinfo | None, now: datetime) -> datetime:
     `text` is ISO 8601; without an offset it is read in `timezone`. Raises `InvalidArguments` for
     another form, a time without an offset where no zone is set, one the clocks skip, or a past one.
     """
-    moment = _parse(text)
-    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
-        raise InvalidArguments(f"The time {quoted(text, 40)} lies outside the years that mail has: give another.")
+    moment = _within_mail(_parse(text), text)
     if moment.tzinfo is None:
         if timezone is None:
             raise InvalidArguments(
@@ -75,9 +73,15 @@ def read_since(text: str | None, timezone: tzinfo | None) -> datetime | None:
         moment = datetime.combine(date.fromisoformat(text), time())
     except ValueError:
         moment = _parse(text)
+    moment = _within_mail(moment, text)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=timezone or UTC)).astimezone(UTC)
+
+
+def _within_mail(moment: datetime, text: str) -> datetime:
+    """Return `moment` where it lies in the years that mail has, far from the calendar's ends."""
     if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
         raise InvalidArguments(f"The time {quoted(text, 40)} lies outside the years that mail has: give another.")
-    return (moment if moment.tzinfo else moment.replace(tzinfo=timezone or UTC)).astimezone(UTC)
+    return moment
 
 
 def _parse(text: str) -> datetime:
@@ -92,6 +96,11 @@ def _parse(text: str) -> datetime:
 def show_local(moment: datetime, timezone: tzinfo | None) -> str:
     """Return a time in `timezone` (or UTC), to the minute, with its offset."""
     return moment.astimezone(timezone or UTC).isoformat(timespec="minutes")
+
+
+def snake_case(name: str) -> str:
+    """Return a camel-case name as our arguments and answers spell it."""
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
 
 
 def query_fingerprint(tool: str, arguments: Mapping[str, object]) -> str:

@@ -8,6 +8,7 @@ from salesos_inbox.approval.card import ThreadLine
 from salesos_inbox.approval.ledger import Step
 from salesos_inbox.contract import models
 from salesos_inbox.errors import InboxError, NotFound, OutcomeUnknown
+from salesos_inbox.mail.unicode import one_line
 from salesos_inbox.tools._kit import Desk
 
 BATCH = 100
@@ -157,12 +158,13 @@ async def _change_batch(desk: Desk, action: Action, batch: list[str], report: Re
         result = await request(batch)
     except (NotFound, OutcomeUnknown):
         result = models.BulkResult()
-    refused = {failure.id: failure.error or "" for failure in result.failed if failure.id in set(batch)}
-    confirmed = [thread_id for thread_id in batch if thread_id in set(result.success or ()) - refused.keys()]
+    asked, success = set(batch), set(result.success or ())
+    refused = {failure.id: failure.error or "" for failure in result.failed if failure.id in asked}
+    confirmed = [thread_id for thread_id in batch if thread_id in success and thread_id not in refused]
     missing = [thread_id for thread_id, reason in refused.items() if "not found" in reason.lower()]
     report.add(action.label, "not_found", missing)
     report.add(action.label, "failed", (item for item in refused if item not in missing), _REFUSED)
-    unclear = [thread_id for thread_id in batch if thread_id not in set(confirmed) | refused.keys()]
+    unclear = [thread_id for thread_id in batch if thread_id not in success and thread_id not in refused]
     try:
         seen = await look(desk, unclear)
     except InboxError:
@@ -206,6 +208,6 @@ def bulk_request(desk: Desk, action: Action) -> Request:
 def card_lines(thread_ids: Iterable[str], known: Known, own: frozenset[str]) -> list[ThreadLine]:
     """Return the threads as a person recognizes them, those that there are."""
     return [
-        ThreadLine(thread.id, views.people(thread, own), views.one_line(thread.subject, views.SUBJECT_CHARACTERS))
+        ThreadLine(thread.id, views.people(thread, own), one_line(thread.subject, views.SUBJECT_CHARACTERS))
         for thread in (known[thread_id] for thread_id in thread_ids if thread_id in known)
     ]

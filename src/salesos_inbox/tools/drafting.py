@@ -2,10 +2,11 @@
 
 from salesos_inbox.contract import models
 from salesos_inbox.errors import InvalidArguments
+from salesos_inbox.mail.unicode import one_line
 from salesos_inbox.tools._args import Body, DraftId, Recipients, ReplyAll, ReplyTo
 from salesos_inbox.tools._compose import Wording, compose, written
 from salesos_inbox.tools._kit import Effect, Inbox, tool
-from salesos_inbox.views import ID_CHARACTERS, DraftSaved, one_line
+from salesos_inbox.views import ID_CHARACTERS, DraftSaved
 
 
 @tool("Save a draft", Effect.CHANGE, idempotent=False)

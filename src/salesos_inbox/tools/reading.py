@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from salesos_inbox.contract import models
 from salesos_inbox.errors import InvalidArguments
+from salesos_inbox.mail.unicode import one_line
 from salesos_inbox.tools._args import (
     After,
     Before,
@@ -20,6 +21,7 @@ from salesos_inbox.tools._args import (
     query_fingerprint,
     read_cursor,
     read_since,
+    snake_case,
     write_cursor,
 )
 from salesos_inbox.tools._kit import Desk, Effect, Inbox, tool
@@ -37,7 +39,6 @@ from salesos_inbox.views import (
     Threads,
     ThreadView,
     addresses,
-    one_line,
     thread_row,
 )
 
@@ -158,7 +159,7 @@ async def get_inbox_stats(inbox: Inbox) -> Stats:
     """Count what is unread, starred, scheduled, drafted, due, awaiting reply, and sent or received today."""
     stats = await inbox.client.get_stats()
     known = stats.model_dump(exclude_none=True)
-    counts = [(one_line(_snake(name), 60), count) for name, count in known.items() if type(count) is int]
+    counts = [(one_line(snake_case(name), 60), count) for name, count in known.items() if type(count) is int]
     return Stats(counts=dict(counts[:_MOST_COUNTS]))
 
 
@@ -251,7 +252,3 @@ def _words(name: str, text: str) -> str:
     if len(text) > _LONGEST_WORDS:
         raise InvalidArguments(f"{name} is longer than {_LONGEST_WORDS} characters: shorten it.")
     return one_line(text, _LONGEST_WORDS)
-
-
-def _snake(name: str) -> str:
-    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)

@@ -6,10 +6,10 @@ from salesos_inbox.approval.card import facts_card
 from salesos_inbox.approval.ledger import Step
 from salesos_inbox.contract import models
 from salesos_inbox.errors import Conflict, InvalidArguments, NotFound
-from salesos_inbox.mail.unicode import quoted
+from salesos_inbox.mail.unicode import one_line, quoted
 from salesos_inbox.tools._args import RecordId, RecordType, ThreadId, When, check_id, read_when
 from salesos_inbox.tools._kit import Effect, Inbox, tool
-from salesos_inbox.views import NOTE_CHARACTERS, FollowUpRemoved, FollowUpSet, RecordLink, one_line, people, record
+from salesos_inbox.views import NOTE_CHARACTERS, FollowUpRemoved, FollowUpSet, RecordLink, people, record
 
 
 @tool("Link a CRM record", Effect.CHANGE)

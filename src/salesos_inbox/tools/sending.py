@@ -7,7 +7,7 @@ from salesos_inbox.approval.card import facts_card, local_and_utc, message_card
 from salesos_inbox.client.failures import outcome_unknown
 from salesos_inbox.contract import models, routes
 from salesos_inbox.errors import InvalidArguments, NotFound
-from salesos_inbox.mail.unicode import quoted
+from salesos_inbox.mail.unicode import one_line, quoted
 from salesos_inbox.tools._args import (
     Body,
     DraftId,
@@ -21,7 +21,7 @@ from salesos_inbox.tools._args import (
 )
 from salesos_inbox.tools._compose import Composed, Wording, card_recipients, compose, written
 from salesos_inbox.tools._kit import Desk, Effect, Inbox, tool
-from salesos_inbox.views import EmailCancelled, EmailScheduled, EmailSent, addresses, attachment_names, one_line
+from salesos_inbox.views import EmailCancelled, EmailScheduled, EmailSent, addresses, attachment_names
 
 _SCHEDULED_PAGES = 50
 _SENT: dict[str, Literal["sent", "queued"]] = {"SENT": "sent", "DELIVERED": "sent", "QUEUED": "queued", "": "queued"}

@@ -6,6 +6,7 @@ from typing import Literal
 from salesos_inbox import views
 from salesos_inbox.contract import models
 from salesos_inbox.mail.reading import first_words, read_body
+from salesos_inbox.mail.unicode import one_line
 from salesos_inbox.tools._args import Cursor, Folder, TriageLimit, query_fingerprint, read_cursor
 from salesos_inbox.tools._kit import Desk, Effect, Inbox, tool
 from salesos_inbox.tools._thread import from_me
@@ -66,7 +67,7 @@ def _row(inbox: Desk, thread: models.Thread, own: frozenset[str]) -> TriageRow:
     follow_up = thread.follow_up.reminder_date if thread.follow_up else None
     return TriageRow(
         thread_id=thread.id,
-        subject=views.one_line(thread.subject, views.SUBJECT_CHARACTERS),
+        subject=one_line(thread.subject, views.SUBJECT_CHARACTERS),
         last_from=views.person(last.from_name, last.from_email) if last else views.people(thread, own),
         whose_turn=_whose_turn(last, own),
         waiting_days=_days(now, at) if at else None,
@@ -86,7 +87,7 @@ def _whose_turn(last: models.Message | None, own: frozenset[str]) -> Literal["yo
 
 def _new_words(last: models.Message | None, thread: models.Thread) -> str:
     if last is None:
-        return views.one_line(thread.snippet, NEW_CHARACTERS)
+        return one_line(thread.snippet, NEW_CHARACTERS)
     return first_words(read_body(last.body_html, last.body_text), NEW_CHARACTERS)
 
 
