@@ -31,10 +31,14 @@ def summary(row: sqlite3.Row, links: list[models.CrmLink]) -> models.ThreadSumma
     )
 
 
-def message(row: sqlite3.Row, attachments: list[models.Attachment]) -> models.Message:
-    """Return a message from its row (with `text` and `html`) and its attachments."""
+def message(row: sqlite3.Row, attachments: list[models.Attachment], *, with_request_id: bool = False) -> models.Message:
+    """Return a message from its row (with `text` and `html`) and its attachments.
+
+    `with_request_id` adds to what the user sent the id of the request that sent it, which the contract does not know.
+    """
     at = from_millis(row["at"])
     return models.Message(
+        **_request_id(row, with_request_id and row["direction"] == "OUTBOUND"),
         id=row["id"],
         message_id=row["message_id"],
         in_reply_to=row["in_reply_to"],
@@ -55,10 +59,11 @@ def message(row: sqlite3.Row, attachments: list[models.Attachment]) -> models.Me
     )
 
 
-def scheduled(row: sqlite3.Row) -> models.ScheduledEmail:
-    """Return an email that waits for its time, from its row (with `thread_id`)."""
+def scheduled(row: sqlite3.Row, *, with_request_id: bool = False) -> models.ScheduledEmail:
+    """Return an email that waits for its time, from its row (with `thread_id`); see `message`."""
     email: dict[str, Any] = json.loads(row["email"])
     return models.ScheduledEmail(
+        **_request_id(row, with_request_id),
         id=row["id"],
         thread_id=row["thread_id"],
         to=email["to"],
@@ -84,3 +89,7 @@ def draft(row: sqlite3.Row) -> models.Draft:
         body_text=row["text"],
         updated_at=from_millis(row["at"]),
     )
+
+
+def _request_id(row: sqlite3.Row, wanted: bool) -> dict[str, Any]:
+    return {"requestId": row["request_id"]} if wanted else {}

@@ -4,13 +4,14 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from uuid import uuid4
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route as Served
+from starlette.types import ASGIApp
 
 from salesos_inbox.contract import models, routes
 from salesos_inbox.contract.routes import Route
@@ -20,6 +21,9 @@ from salesos_inbox.sandbox.envelopes import ENVELOPES, Envelope, Page
 from salesos_inbox.sandbox.limits import DOCUMENTED_LIMITS, UNLIMITED, Limits, Meter
 from salesos_inbox.sandbox.refusals import Refusal, invalid, unauthorized
 from salesos_inbox.sandbox.store import Store
+
+if TYPE_CHECKING:
+    from salesos_inbox.sandbox.faults import Faults
 
 __all__ = ["DOCUMENTED_LIMITS", "LARGEST_BODY", "PREFIX", "UNLIMITED", "Limits", "create_app"]
 
@@ -71,10 +75,17 @@ class Operation:
     status_of: Callable[[Call[Any]], int] | None = None
 
 
-def create_app(store: Store, *, limits: Limits = DOCUMENTED_LIMITS, envelope: Envelope = "array") -> Starlette:
+def create_app(
+    store: Store,
+    *,
+    limits: Limits = DOCUMENTED_LIMITS,
+    envelope: Envelope = "array",
+    faults: "Faults | None" = None,
+) -> ASGIApp:
     """Return an ASGI application that serves `store` below `/v1`.
 
-    `limits` bounds the requests of each user or key; `envelope` is the shape of paged lists.
+    `limits` bounds the requests of each user or key; `envelope` is the shape of paged lists; `faults`
+    says which requests fail, and how.
     """
     sandbox = _Sandbox(store, Meter(limits), envelope)
     # Fixed paths before those with parameters: `/threads/read` is no thread.
@@ -83,7 +94,8 @@ def create_app(store: Store, *, limits: Limits = DOCUMENTED_LIMITS, envelope: En
         Served(PREFIX + one.route.path, partial(sandbox.serve, one), methods=[one.route.method]) for one in by_precision
     ]
     unknown = Served("/{path:path}", partial(sandbox.serve, None), methods=[*_ALL_METHODS])
-    return Starlette(routes=[*served, unknown], exception_handlers={500: _broken})
+    app = Starlette(routes=[*served, unknown], exception_handlers={500: _broken})
+    return faults.around(app, PREFIX) if faults else app
 
 
 class _Sandbox:

@@ -44,7 +44,9 @@ class Database:
     transaction brings these up to date, once for each thread.
     """
 
-    def __init__(self, path: str | Path, *, clock: Clock, ids: Callable[[], str]) -> None:
+    def __init__(
+        self, path: str | Path, *, clock: Clock, ids: Callable[[], str], answers_request_ids: bool = False
+    ) -> None:
         # Autocommit; `transaction` opens what belongs together. A server may run in another thread than the opener.
         self.connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self.connection.row_factory = sqlite3.Row
@@ -59,6 +61,7 @@ class Database:
             raise
         self.now = clock
         self.new_id = ids
+        self.answers_request_ids = answers_request_ids
         self.touched: set[int] = set()
         self._counted: dict[tuple[object, ...], tuple[int, ...]] = {}
         self._counted_at = (-1, -1)

@@ -86,4 +86,6 @@ def _messages(db: Database, thread: int) -> list[models.Message]:
         " ORDER BY at, row",
         (thread,),
     )
-    return [answers.message(row, attachments.get(row["row"], [])) for row in rows]
+    return [
+        answers.message(row, attachments.get(row["row"], []), with_request_id=db.answers_request_ids) for row in rows
+    ]

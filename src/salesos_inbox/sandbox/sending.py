@@ -118,7 +118,8 @@ def list_scheduled(db: Database, user_id: str, query: models.ListScheduled) -> P
         " WHERE scheduled.user_id = ? AND NOT is_sent ORDER BY scheduled_for, scheduled.id LIMIT ? OFFSET ?",
         (user_id, limit, (number - 1) * limit),
     )
-    return Page([answers.scheduled(row) for row in rows], scheduled_count(db, user_id), number, limit)
+    items = [answers.scheduled(row, with_request_id=db.answers_request_ids) for row in rows]
+    return Page(items, scheduled_count(db, user_id), number, limit)
 
 
 def cancel_scheduled(db: Database, user_id: str, scheduled_id: str) -> None:

@@ -29,12 +29,18 @@ class Store:
     """All mailboxes on one SQLite connection.
 
     `path` is a file (kept in WAL mode) or `:memory:`; `clock` and `ids` are what tests replace.
+    `answers_request_ids` shows with every email the X-Request-ID it was sent under, which is in no contract.
     """
 
     def __init__(
-        self, path: str | Path = ":memory:", *, clock: Clock = utc_now, ids: Callable[[], str] = new_id
+        self,
+        path: str | Path = ":memory:",
+        *,
+        clock: Clock = utc_now,
+        ids: Callable[[], str] = new_id,
+        answers_request_ids: bool = False,
     ) -> None:
-        self._db = Database(path, clock=clock, ids=ids)
+        self._db = Database(path, clock=clock, ids=ids, answers_request_ids=answers_request_ids)
         self.access = Access(self._db.connection, clock=clock, ids=ids)
 
     def close(self) -> None:
