@@ -34,10 +34,14 @@ benchmark: .venv/tested
 	@$(BIN)/python -m compileall -q src
 	@touch $@
 
-# With what the tests and checks need: linters, Node (from PyPI), the official inspector, a token counter.
+# With what the tests and checks need: linters, Node (from PyPI), the official inspector, a token counter, and
+# Chromium where Debian's packages can be installed; without it the tests of the approval page in a browser are skipped.
 .venv/tested: .venv/installed Makefile
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/npm install --silent --no-audit --no-fund --no-save --no-package-lock --prefix .node $(INSPECTOR) $(TOKENIZER)
+	@command -v chromium > /dev/null || { test "$$(id -u)" = 0 && command -v apt-get > /dev/null && apt-get update -qq \
+		&& DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core > /dev/null; } \
+		|| echo "Chromium is not installed, so the tests of the approval page in a browser will be skipped."
 	@touch $@
 
 clean:

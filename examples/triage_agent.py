@@ -10,7 +10,11 @@ from typing import Any
 import anyio
 from mcp import Client, StdioServerParameters
 
-SERVER = StdioServerParameters(command=sys.executable, args=["-m", "salesos_inbox.cli", "serve", "--demo"])
+UNATTENDED = {"SALESOS_APPROVAL": "never"}
+"""Nobody watches this program, so the server is to ask nobody."""
+SERVER = StdioServerParameters(
+    command=sys.executable, args=["-m", "salesos_inbox.cli", "serve", "--demo"], env=UNATTENDED
+)
 
 
 async def work(inbox: Client) -> None:
@@ -29,10 +33,11 @@ async def work(inbox: Client) -> None:
     assert f"<{draft['to'][0]}>" in urgent["last_from"], "the recipients follow from the thread"
     assert draft["subject"] == f"Re: {urgent['subject']}"
 
-    # This program shows nothing to a person, so nothing can leave.
+    # Where no person can be asked nothing leaves: the message stays the draft that it is.
     refused = await inbox.call_tool("send_email", {"draft_id": draft["draft_id"]})
     assert refused.is_error
-    assert (refused.meta or {})["salesos-inbox/error"]["code"] == "nobody_asked"
+    about = (refused.meta or {})["salesos-inbox/error"]
+    assert (about["code"], about["draft_id"]) == ("nobody_asked", draft["draft_id"])
     assert (await answer(inbox, "get_inbox_stats"))["counts"]["sent_today"] == 0
 
     print(f"{len(threads)} threads, {len(mine)} wait for you.")

@@ -4,6 +4,7 @@ Run it with `.venv/bin/python examples/triage_over_http.py`: it starts the serve
 machine, works with it, and stops it.
 """
 
+import os
 import subprocess
 import sys
 from collections.abc import Generator
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 import anyio
 from mcp import Client
 
-from triage_agent import work
+from triage_agent import UNATTENDED, work
 
 SERVER = [sys.executable, "-m", "salesos_inbox.cli", "serve", "--demo", "--http", "--port", "0"]
 
@@ -20,7 +21,7 @@ SERVER = [sys.executable, "-m", "salesos_inbox.cli", "serve", "--demo", "--http"
 @contextmanager
 def running_server() -> Generator[str]:
     """Start the server, and give its address once it listens."""
-    with subprocess.Popen(SERVER, stderr=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(SERVER, env={**os.environ, **UNATTENDED}, stderr=subprocess.PIPE, text=True) as server:
         assert server.stderr
         try:
             said = server.stderr.readline()  # "Serving MCP at http://127.0.0.1:54321/mcp"

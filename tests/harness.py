@@ -4,18 +4,21 @@ Nothing in it is a mock: only the wires are short. Time stands still unless a te
 """
 
 import json
+import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, cast
+from urllib.parse import urlencode
 
 import httpx
 from mcp import Client
 from mcp.client import ClientRequestContext
 from mcp_types import CallToolResult, ElicitRequestParams, ElicitResult, TextContent
 
+from salesos_inbox.approval.card import Card
 from salesos_inbox.approval.ledger import Ledger
 from salesos_inbox.client.http import InboxClient
 from salesos_inbox.sandbox.app import UNLIMITED, Limits, create_app
@@ -52,32 +55,58 @@ class Clock:
 
 @dataclass
 class Person:
-    """Someone in front of the client: what they answer, after `seconds`, and the cards they were shown."""
+    """Someone in front of the client: what they answer, after `seconds`, and the cards they were shown.
+
+    On the page, where they are shown no question by the client, "cancel" is to look and leave.
+    """
 
     answer: Literal["approve", "decline", "cancel"] = "approve"
     seconds: float = 4.0
     cards: list[str] = field(default_factory=list[str])
     meanwhile: Callable[[], None] | None = None
     """What happens while they think."""
+    ticks: Callable[[str], bool] = field(default=lambda key: True)
+    """Whether they leave the item of that key ticked on the page."""
 
 
 class Wire(httpx.ASGITransport):
-    """The wire to the sandbox; it remembers the requests that went over it."""
+    """The wire to the sandbox; it remembers the requests that went over it.
+
+    `lose` cuts it for messages that are sent or scheduled: before the "request" arrives, or before its
+    "answer" does. `instead` is a status and JSON that come back then, None a connection that is cut.
+    """
 
     def __init__(self, app: Any) -> None:
         super().__init__(app)
         self.requests: list[tuple[str, str, Any]] = []
+        self.marks: list[tuple[str | None, str | None]] = []
+        """The Idempotency-Key and the X-Request-ID of each message, in the order of `sends()`."""
+        self.lose: Literal["request", "answer"] | None = None
+        self.instead: tuple[int, Any] | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send `request` on, and note its method, its path below `/email-inbox` and its body."""
         content = await request.aread()
         path = request.url.path.removeprefix("/v1").removeprefix("/email-inbox")
         self.requests.append((request.method, path, json.loads(content) if content else None))
-        return await super().handle_async_request(request)
+        if path != "/send":
+            return await super().handle_async_request(request)
+        self.marks.append((request.headers.get("idempotency-key"), request.headers.get("x-request-id")))
+        response = await super().handle_async_request(request) if self.lose != "request" else None
+        if response is not None and self.lose is None:
+            return response
+        if self.instead is None:
+            raise httpx.ReadError("hung up", request=request)
+        status, document = self.instead
+        return httpx.Response(status, json=document)
 
     def writes(self) -> list[tuple[str, str, Any]]:
         """Return the requests so far that change something."""
         return [request for request in self.requests if request[0] != "GET"]
+
+    def sends(self) -> list[Any]:
+        """Return the messages so far that were to leave, now or later."""
+        return [body for _, path, body in self.writes() if path == "/send"]
 
 
 @dataclass
@@ -122,6 +151,10 @@ def text_of(result: CallToolResult) -> str:
     return "\n".join(part.text for part in result.content if isinstance(part, TextContent))
 
 
+_INPUTS = re.compile('<input [^>]*name="([^"]*)" value="([^"]*)"')
+_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
 @asynccontextmanager
 async def open_office(
     *,
@@ -134,13 +167,14 @@ async def open_office(
     clock: Clock | None = None,
     settings: dict[str, str] | None = None,
     ledger: Ledger | None = None,
+    page: bool = False,
     limits: Limits = UNLIMITED,
     envelope: str = "array",
 ) -> AsyncGenerator[Office]:
     """Open an office on the demo mailbox, an empty one (`demo=False`), or that of `store`.
 
     `settings` are environment variables beyond the token; `asks=False` is a client that cannot show
-    a person anything.
+    a person anything; `page` is a browser that can be opened in front of them.
     """
     clock = clock or Clock()
     person = person or Person()
@@ -150,27 +184,47 @@ async def open_office(
     else:
         user_id = store.add_user(user)
     wire = Wire(create_app(store, limits=limits, envelope=envelope))  # pyright: ignore[reportArgumentType] -- one of the sandbox's names
-    chosen: Settings = read_settings(
-        {"SALESOS_BASE_URL": BASE_URL, "SALESOS_TIMEZONE": "Europe/Berlin", **(settings or {})}
-    )
+    environment = {"SALESOS_BASE_URL": BASE_URL, "SALESOS_TIMEZONE": "Europe/Berlin", **(settings or {})}
+    chosen: Settings = read_settings({**environment, "BROWSER": "x"} if page else environment, platform="linux")
     if not chosen.has_credentials:
         chosen = replace(chosen, token=store.issue_token(user_id))
 
-    async def decide(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
-        del context
-        person.cards.append(params.message)
+    def think(card: str) -> None:
+        person.cards.append(card)
         clock.advance(seconds=person.seconds)
         if person.meanwhile:
             person.meanwhile()
+
+    async def decide(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+        del context
+        think(params.message)
         if person.answer == "cancel":
             return ElicitResult(action="cancel")
         return ElicitResult(action="accept", content={"decision": person.answer})
+
+    def open_browser(url: str) -> bool:
+        """Let the person decide on all that waits on the page, one after the other."""
+        origin = url.rpartition("/enter/")[0]
+        with httpx.Client(trust_env=False, headers={"Origin": origin}) as browser:
+            page = browser.get(url)
+            for waiting in services.ledger.waiting(f"{user} at {chosen.host}", services.seconds()):
+                card = Card.read(waiting.card or {})
+                think(card.text)
+                if person.answer == "cancel":
+                    continue
+                keys = [item.key for group in card.groups for item in group.items]
+                ticked = {f"{waiting.operation_id}.{place}" for place, key in enumerate(keys) if person.ticks(key)}
+                fields = [(name, value) for name, value in _INPUTS.findall(page.text) if name != "tick"]
+                form = [*fields, *(("tick", tick) for tick in ticked), (person.answer, waiting.operation_id)]
+                page = browser.post(f"{origin}/decide", content=urlencode(form), headers=_FORM)
+        return True
 
     services = Services(
         chosen,
         lambda: InboxClient(chosen, transport=wire, clock=lambda: clock().timestamp()),
         ledger or Ledger(),
         clock,
+        open_browser=open_browser,
     )
     try:
         async with Client(build_server(services), mode=era, elicitation_callback=decide if asks else None) as client:

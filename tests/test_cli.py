@@ -4,13 +4,18 @@ import json
 import re
 import signal
 import socket
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from inline_snapshot import snapshot
 
+from harness import open_office
 from processes import Done, Running, command, free_port, running
+from salesos_inbox.approval.ledger import Ledger
+from salesos_inbox.approval.sealing import derived, read_key
 
 MESSAGE = """\
 From: Kim Park <kim@customer.example>
@@ -204,3 +209,85 @@ def test_a_file_that_is_no_database_is_said_in_words(capsys: pytest.CaptureFixtu
         f"{path} cannot be used (file is not a database): give --db a new file, or one that a sandbox made.\n"
     )
     assert path.read_text() == "Dear Kim, " * 1000
+
+
+# The activity log
+
+USER = "maya@northwind-robotics.example at sandbox.test"
+
+
+@pytest.fixture
+async def state_dir(tmp_path: Path) -> Path:
+    """Where a server keeps its ledger, after a message was sent and a thread archived and brought back."""
+    key = derived(read_key(tmp_path), "activity log")
+    async with open_office(ledger=Ledger(tmp_path / "ledger.sqlite3", key)) as office:
+        await office.call("send_email", to=["ann@elsewhere.example"], subject="Offer", body="Canary 4711")
+        undo_id = (await office.call("archive_threads", thread_ids=await office.thread_ids(limit=2)))["undo_id"]
+        await office.call("undo_change", undo_id=undo_id)
+    return tmp_path
+
+
+@pytest.mark.anyio
+async def test_the_log_tells_what_happened_by_whom_and_when(
+    capsys: pytest.CaptureFixture[str], state_dir: Path
+) -> None:
+    done = command(capsys, "log", SALESOS_STATE_DIR=str(state_dir), SALESOS_TIMEZONE="Europe/Berlin")
+    told = re.sub(r"(undo_|thread_id )\w{16,}", r"\1…", done.out.replace(USER, "Maya"))
+    assert (done.status, done.err, told) == (
+        0,
+        "",
+        snapshot("""\
+2026-11-18 10:00:00  asked           send_email          to ann@elsewhere.example; subject Offer [Maya]
+2026-11-18 10:00:04  approved        send_email          by the user, in mcp [Maya]
+2026-11-18 10:00:04  sent            send_email          to ann@elsewhere.example; subject Offer; thread_id … [Maya]
+2026-11-18 10:00:04  changed         archive_threads     threads 2; action archive; undo_id undo_… [Maya]
+2026-11-18 10:00:04  undone          undo_change         undo_id undo_… [Maya]
+"""),
+    )
+
+
+@pytest.mark.anyio
+async def test_the_log_is_to_be_had_as_json_and_holds_no_message(
+    capsys: pytest.CaptureFixture[str], state_dir: Path
+) -> None:
+    done = command(capsys, "log", "--json", "--last", "4", SALESOS_STATE_DIR=str(state_dir))
+    entries = [json.loads(line) for line in done.out.splitlines()]
+    assert [(entry["number"], entry["what"], entry["tool"]) for entry in entries] == snapshot(
+        [
+            (2, "approved", "send_email"),
+            (3, "sent", "send_email"),
+            (4, "changed", "archive_threads"),
+            (5, "undone", "undo_change"),
+        ]
+    )
+    assert "Canary" not in command(capsys, "log", "--json", SALESOS_STATE_DIR=str(state_dir)).out
+
+
+@pytest.mark.anyio
+async def test_an_altered_log_is_told_from_one_as_it_was_written(
+    capsys: pytest.CaptureFixture[str], state_dir: Path
+) -> None:
+    whole = command(capsys, "log", "--verify", SALESOS_STATE_DIR=str(state_dir))
+    with closing(sqlite3.connect(state_dir / "ledger.sqlite3")) as database, database:
+        database.execute("UPDATE entries SET document = replace(document, 'ann@', 'eve@')")
+    altered = command(capsys, "log", "--verify", SALESOS_STATE_DIR=str(state_dir))
+    assert (whole.status, whole.out) == snapshot((0, "All 5 entries are as they were written.\n"))
+    assert (altered.status, altered.out) == snapshot(
+        (1, "Entry 1 of the log is not as it was written, or is sealed with another key.\n")
+    )
+
+
+def test_a_log_that_is_not_there_yet_is_no_failure_and_is_not_made(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for options in ([], ["--json"], ["--verify"]):
+        done = command(capsys, "log", *options, SALESOS_STATE_DIR=str(tmp_path))
+        assert done == Done(0, "", "Nothing is in the log yet.\n")
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_log_that_cannot_be_read_is_said_in_words(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "ledger.sqlite3").write_text("Dear Kim, " * 1000)
+    done = command(capsys, "log", SALESOS_STATE_DIR=str(tmp_path))
+    assert (done.status, done.out) == (2, "")
+    assert "ledger.* out of SALESOS_STATE_DIR" in done.err

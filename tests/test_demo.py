@@ -7,10 +7,12 @@ from zoneinfo import ZoneInfo
 import pytest
 from inline_snapshot import snapshot
 from mcp import Client
+from mcp.client import ClientRequestContext
+from mcp_types import ElicitRequestParams, ElicitResult
 
-from harness import Clock, open_office
-from salesos_inbox.demo import WIDTH, Assistant, Maya, Page, perform, play
-from salesos_inbox.server import InboxServer, build_server
+from harness import Clock, Office, open_office
+from salesos_inbox.demo import SECONDS_TO_READ, WIDTH, Assistant, Maya, Page, perform, play
+from salesos_inbox.server import build_server
 
 pytestmark = pytest.mark.anyio
 
@@ -62,7 +64,8 @@ LANDMARKS = (
     "inbox ◂ set: ",
     "characters no reader would have seen are left out",
     "Note for automated mail assistants",
-    "! 1 of 1 recipient outside your organization:",
+    "! Seen only in the text of a received mail",
+    "compliance-intake@vertex-archive.test",
     "╰─ [ decline ]",
     "inbox ◂ declined: ",
     "In Sent: 25 conversations before, 25 after.",
@@ -83,13 +86,13 @@ async def test_the_demo_plays_its_morning_over_standard_input_and_output() -> No
 async def test_the_demo_plays_at_any_hour_of_any_day(now: datetime) -> None:
     lines: list[str] = []
     async with open_office(clock=Clock(now.astimezone(ZoneInfo("UTC")))) as office:
-        await perform_in(build_server(office.services), lines, now)
+        await perform_in(office, lines, now)
     assert_in_order(lines, LANDMARKS)
 
 
 async def test_the_demo_writes_what_it_says_and_nothing_after_the_no() -> None:
     async with open_office() as office:
-        await perform_in(build_server(office.services), [], office.clock().astimezone(BERLIN))
+        await perform_in(office, [], office.clock().astimezone(BERLIN))
         writes = [(method, re.sub(r"/c[0-9a-z]{24}", "/ID", path)) for method, path, _ in office.wire.writes()]
     assert writes == snapshot(
         [
@@ -108,10 +111,15 @@ async def test_the_demo_writes_what_it_says_and_nothing_after_the_no() -> None:
     )
 
 
-async def perform_in(server: InboxServer, lines: list[str], now: datetime) -> None:
+async def perform_in(office: Office, lines: list[str], now: datetime) -> None:
     page = Page(lines.append)
-    maya = Maya(page)
-    async with Client(server, elicitation_callback=maya.decide) as client:
+    maya = Maya(page, seconds_to_read=0)
+
+    async def decide(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+        office.clock.advance(seconds=SECONDS_TO_READ)
+        return await maya.decide(context, params)
+
+    async with Client(build_server(office.services), elicitation_callback=decide) as client:
         await perform(Assistant(client, page), maya, now)
 
 

@@ -5,7 +5,7 @@ import re
 from inline_snapshot import snapshot
 
 from salesos_inbox import errors
-from salesos_inbox.errors import InboxError, RateLimited
+from salesos_inbox.errors import InboxError, NobodyAsked, RateLimited
 
 TREE = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, InboxError)]
 
@@ -24,6 +24,8 @@ def test_codes_and_whether_a_repeat_helps_never_change() -> None:
             "NotApproved": ("not_approved", False),
             "Declined": ("declined", False),
             "NobodyAsked": ("nobody_asked", False),
+            "Pending": ("pending", True),
+            "Expired": ("expired", True),
             "Conflict": ("conflict", False),
             "RateLimited": ("rate_limited", True),
             "Unavailable": ("unavailable", True),
@@ -60,3 +62,5 @@ def test_an_error_holds_its_sentence_and_nothing_else() -> None:
     limited = RateLimited("Wait.", 5)
     assert (str(limited), vars(limited)) == ("Wait.", {"retry_after": 5})
     assert RateLimited("Wait.").retry_after is None
+    assert vars(NobodyAsked("Look.", "c1")) == {"draft_id": "c1"}
+    assert NobodyAsked("Look.").draft_id is None

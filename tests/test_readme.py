@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from inline_snapshot import snapshot
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.anyio
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = ("README.md", "CHANGELOG.md", "docs/architecture.md", "examples/README.md")
+PAGES = ("README.md", "CHANGELOG.md", "docs/architecture.md", "docs/consent.md", "examples/README.md")
 PROGRAM = ROOT / ".venv" / "bin" / "salesos-inbox-mcp"
 
 
@@ -60,6 +61,16 @@ def prints_an_answer(command: str) -> None:
     assert len(json.loads(ran.stdout)["threads"]) == 5
 
 
+def prints_the_log(command: str) -> None:
+    """Run a command that prints the activity log; here it is that of a machine on which nothing happened yet."""
+    with TemporaryDirectory() as nothing:
+        environment = {**os.environ, "SALESOS_STATE_DIR": nothing}
+        ran = subprocess.run(
+            shlex.split(command), cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+        )
+    assert (ran.stdout, ran.stderr) == ("", "Nothing is in the log yet.\n")
+
+
 SERVING = (
     'claude mcp add salesos-inbox-demo -- "$PWD/.venv/bin/salesos-inbox-mcp" serve --demo',
     "claude mcp add salesos-inbox -e SALESOS_TOKEN=your-token -e SALESOS_TIMEZONE=Europe/Berlin"
@@ -75,6 +86,7 @@ EXERCISED: dict[str, Callable[[str], None]] = {
     SERVING[0]: is_run_elsewhere,
     SERVING[1]: is_run_elsewhere,
     ".venv/bin/salesos-inbox-mcp call --demo triage_inbox '{\"limit\": 5}'": prints_an_answer,
+    ".venv/bin/salesos-inbox-mcp log": prints_the_log,
     SANDBOX: is_run_elsewhere,
     ".venv/bin/python examples/triage_agent.py": is_run_elsewhere,
     ".venv/bin/python examples/triage_over_http.py": is_run_elsewhere,
@@ -139,7 +151,8 @@ def test_the_table_of_tools_is_the_catalogues() -> None:
 
 def test_every_setting_is_explained_and_no_other() -> None:
     documented = re.findall(r"^\| `SALESOS_(\w+)` \|", README, re.MULTILINE)
-    assert documented == [field.name.upper() for field in fields(Settings)]
+    # Whether there is a browser is told by the variables that browsers themselves go by.
+    assert documented == [field.name.upper() for field in fields(Settings) if field.name != "browser"]
 
 
 def test_every_command_of_the_program_is_explained() -> None:
@@ -147,7 +160,7 @@ def test_every_command_of_the_program_is_explained() -> None:
     listed = re.findall(r"^    (\w+) ", shown, re.MULTILINE)
     section = README.partition("## Commands")[2].partition("## ")[0]
     explained = re.findall(r"^\| `(\w+)", section, re.MULTILINE)
-    assert list(dict.fromkeys(explained)) == snapshot(["serve", "demo", "sandbox", "call", "manifest"])
+    assert list(dict.fromkeys(explained)) == snapshot(["serve", "demo", "sandbox", "log", "call", "manifest"])
     assert sorted(set(explained)) == sorted(listed)
 
 

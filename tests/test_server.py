@@ -14,7 +14,7 @@ from mcp.shared.exceptions import MCPError
 
 from harness import Clock, Era, Office, open_office, text_of
 from salesos_inbox.client.http import InboxClient
-from salesos_inbox.errors import InboxError, InvalidArguments, RateLimited
+from salesos_inbox.errors import InboxError, InvalidArguments, NobodyAsked, RateLimited
 from salesos_inbox.sandbox.app import Limits
 from salesos_inbox.sandbox.seed import load_demo
 from salesos_inbox.sandbox.store import Store
@@ -324,8 +324,9 @@ def test_every_kind_of_error_reads_as_its_code_and_one_sentence() -> None:
     retryable = {
         kind.code for kind, answer in answers.items() if (answer.meta or {})["salesos-inbox/error"]["retryable"]
     }
-    assert retryable == {"rate_limited", "unavailable"}
+    assert retryable == {"rate_limited", "unavailable", "pending", "expired"}
     assert (failed(RateLimited("Wait.", 7.0)).meta or {})["salesos-inbox/error"]["retry_after"] == 7.0
+    assert (failed(NobodyAsked("Look.", "c1")).meta or {})["salesos-inbox/error"]["draft_id"] == "c1"
 
 
 # Which tools there are
@@ -351,6 +352,17 @@ async def test_groups_and_single_tools_can_be_chosen() -> None:
         )
 
 
+async def test_a_group_is_left_without_what_the_operator_denies(era: Era) -> None:
+    settings = {"SALESOS_TOOLS": "sorting,sending", "SALESOS_POLICY": "destroy=deny,send=deny,star_threads=deny"}
+    async with open_office(era=era, demo=False, settings=settings) as office:
+        assert await offered(office) == [
+            "mark_read",
+            "archive_threads",
+            "move_threads",
+            "bulk_update_threads",
+        ]
+
+
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
@@ -362,6 +374,15 @@ async def test_groups_and_single_tools_can_be_chosen() -> None:
         (
             Settings(tools=("sending",), read_only=True),
             "No tool is left to offer: choose other groups, or leave --read-only out.",
+        ),
+        (
+            Settings(policy=(("send_mail", "deny"),)),
+            "SALESOS_POLICY names 'send_mail', which is neither a tool nor an effect: use send_email.",
+        ),
+        (
+            Settings(allowed_recipients=("helix.example",)),
+            "SALESOS_ALLOWED_RECIPIENTS holds 'helix.example', which is no address: write ann@acme.example, "
+            "*@acme.example for a domain or *@*.acme.example for its subdomains.",
         ),
     ],
 )

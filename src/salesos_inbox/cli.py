@@ -4,16 +4,16 @@ import argparse
 import json
 import logging
 import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
+from datetime import datetime
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from salesos_inbox.errors import InboxError, InvalidArguments
+from salesos_inbox.errors import InboxError, InvalidArguments, Unavailable
 from salesos_inbox.settings import Settings, read_settings, split_names
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mcp.client import ClientRequestContext
     from mcp_types import ElicitRequestParams, ElicitResult
 
+    from salesos_inbox.approval.ledger import Entry, Ledger
     from salesos_inbox.client.http import InboxClient
     from salesos_inbox.sandbox.importing import ImportProgress
     from salesos_inbox.sandbox.store import Store
@@ -32,6 +33,8 @@ SANDBOX_PORT = 8025
 HTTP_PORT = 8020
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 DEMO_TIMEZONE = "Europe/Berlin"
+
+log = logging.getLogger("salesos_inbox")
 
 _NO_ACCOUNT = (
     f"No account is set: put a SalesOS token into SALESOS_TOKEN, or a key into SALESOS_API_KEY.\n"
@@ -112,24 +115,25 @@ def _serve(options: argparse.Namespace) -> int:
 
     settings = _settings(options)
     from salesos_inbox.server import build_server, serve_http, serve_stdio
+    from salesos_inbox.shutdown import Shutdown
 
-    async def serve() -> None:
+    async def serve() -> int:
         services = _services(settings, demo=options.demo)
         server = build_server(services)
+        shutdown = Shutdown(lambda: services.ledger.abandon(services.seconds()))
         try:
-            if options.http:
-                with _listen(options.host, options.port) as listener:
-                    print(f"Serving MCP at http://{_address(listener)}/mcp", file=sys.stderr)
-                    await serve_http(server, listener)
-            else:
-                await serve_stdio(server)
+            with shutdown.on_signals():
+                if options.http:
+                    with _listen(options.host, options.port) as listener:
+                        print(f"Serving MCP at http://{_address(listener)}/mcp", file=sys.stderr)
+                        await serve_http(server, listener, shutdown)
+                else:
+                    await serve_stdio(server, shutdown)
         finally:
             await services.close()
+        return shutdown.status or 0
 
-    if not options.http:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # cancelled, the SDK would still wait for its input to end
-    anyio.run(serve)
-    return 0
+    return anyio.run(serve)
 
 
 def _settings(options: argparse.Namespace) -> Settings:
@@ -153,11 +157,26 @@ def _settings(options: argparse.Namespace) -> Settings:
 
 def _services(settings: Settings, *, demo: bool) -> "Services":
     from salesos_inbox.approval.ledger import Ledger
+    from salesos_inbox.approval.sealing import derived, read_key
     from salesos_inbox.tools._kit import Services
 
     if demo:
         return Services(settings, lambda: _demo_client(settings), Ledger())
-    return Services(settings, lambda: _client(settings), Ledger(_state_dir(settings) / "ledger.sqlite3"))
+    state_dir = _state_dir(settings)
+    try:
+        state_key = derived(read_key(state_dir), "protocol state")
+    except Unavailable as error:
+        log.warning("%s", error)
+        state_key = None
+    return Services(settings, lambda: _client(settings), _ledger(state_dir), state_key=state_key)
+
+
+def _ledger(state_dir: Path) -> "Ledger":
+    """Return the ledger of a state directory. Without its key it can be used for nothing."""
+    from salesos_inbox.approval.ledger import Ledger
+    from salesos_inbox.approval.sealing import derived, read_key
+
+    return Ledger(state_dir / "ledger.sqlite3", lambda: derived(read_key(state_dir), "activity log"))
 
 
 def _client(settings: Settings) -> "InboxClient":
@@ -330,6 +349,52 @@ def _manifest(options: argparse.Namespace) -> int:
     return 0
 
 
+# log
+
+
+def _log_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--last", metavar="NUMBER", type=_number, help="only the newest entries")
+    parser.add_argument("--verify", action="store_true", help="only tell whether an entry was altered or removed")
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 2**31:
+        raise argparse.ArgumentTypeError("how many is a number from 1")
+    return int(text)
+
+
+def _log(options: argparse.Namespace) -> int:
+    settings = read_settings(os.environ)
+    state_dir = _state_dir(settings)
+    if not any((state_dir / f"ledger.{part}").exists() for part in ("sqlite3", "head")):
+        print("Nothing is in the log yet.", file=sys.stderr)
+        return 0
+    with _ledger(state_dir) as ledger:
+        if options.verify:
+            problem = ledger.verify()
+            print(problem or f"All {len(ledger.entries())} entries are as they were written.")
+            return 1 if problem else 0
+        for entry in ledger.entries(options.last):
+            print(json.dumps(asdict(entry), ensure_ascii=False) if options.json else _log_line(entry, settings))
+    return 0
+
+
+def _log_line(entry: "Entry", settings: Settings) -> str:
+    """Return an entry for a person: when, what, by which tool, for whom, and what it was about."""
+    from salesos_inbox.mail.unicode import printable
+
+    at = datetime.fromtimestamp(entry.at).astimezone(settings.timezone)
+    about = "; ".join(f"{name} {_log_value(value)}" for name, value in entry.about.items())
+    return f"{at:%Y-%m-%d %H:%M:%S}  {entry.what:<15} {entry.tool:<19} " + printable(f"{about} [{entry.user}]", 2000)
+
+
+def _log_value(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, cast("list[object]", value)))
+    return str(value)
+
+
 # call
 
 
@@ -427,6 +492,7 @@ _COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str, Callable[[a
     "serve": (_serve, "Serve the inbox to an MCP client (the default).", _serve_arguments),
     "sandbox": (_sandbox, "Serve the SalesOS API on this machine, on SQLite.", _sandbox_arguments),
     "demo": (_demo, "Play one morning at the demo inbox.", _no_arguments),
+    "log": (_log, "List what was asked, decided, sent, changed and undone.", _log_arguments),
     "manifest": (_manifest, "Write tool_manifest.json and the README's table of tools.", _manifest_arguments),
     "call": (_call, "Call one tool and print its answer.", _call_arguments),
 }

@@ -15,12 +15,15 @@ from shutil import which
 from typing import Any, Literal, cast
 from zoneinfo import ZoneInfo
 
+import anyio
 from mcp import Client, StdioServerParameters
 from mcp.client import ClientRequestContext
 from mcp_types import CallToolResult, ElicitRequestParams, ElicitResult, TextContent
 
 WIDTH = 92
 """Columns a line of the script may take."""
+SECONDS_TO_READ = 0.8
+"""How long a card is on the screen; what answers at once is no person, and the server takes it for none."""
 ZONE = "Europe/Berlin"
 """Where the owner of the demo mailbox lives."""
 
@@ -102,8 +105,8 @@ class Page:
         title, *lines = text.split("\n")
         self._wrapped("       Maya ● ╭─ ", _MARGIN + "│  ", title)
         for line in lines:
-            indent = " " * (len(line) - len(line.lstrip()))
-            self._wrapped(f"{_MARGIN}│  ", f"{_MARGIN}│  {indent}", line)
+            of_message = "│ " if line.startswith("│") else ""
+            self._wrapped(f"{_MARGIN}│  ", f"{_MARGIN}│  {of_message}", line)
         self.say(f"{_MARGIN}╰─ [ {button} ]  pressed for her by this demo")
 
     def _wrapped(self, first: str, then: str, text: str) -> None:
@@ -124,11 +127,13 @@ class Maya:
 
     page: Page
     button: Literal["approve", "decline"] = "approve"
+    seconds_to_read: float = SECONDS_TO_READ
 
     async def decide(self, context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
-        """Show a card on the page and answer it."""
+        """Show a card on the page and answer it, no faster than a person could."""
         del context
         self.page.card(params.message, self.button)
+        await anyio.sleep(self.seconds_to_read)
         return ElicitResult(action="accept", content={"decision": self.button})
 
 

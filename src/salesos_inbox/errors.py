@@ -6,7 +6,9 @@ InboxError
 ├── Refused               refused              a policy or a setting forbids it
 ├── NotApproved
 │   ├── Declined          declined             a person said no
-│   └── NobodyAsked       nobody_asked         no person could be asked
+│   ├── NobodyAsked       nobody_asked         no person could be asked
+│   ├── Pending           pending              a person is still being asked
+│   └── Expired           expired              a person was asked, and the time to decide is over
 ├── Conflict              conflict             the thing is in another state by now
 ├── RateLimited           rate_limited         too many requests; says when to come back
 ├── Unavailable           unavailable          the service could not be reached or failed
@@ -62,9 +64,30 @@ class Declined(NotApproved):
 
 
 class NobodyAsked(NotApproved):
-    """No person could be asked, which is not the same as a no."""
+    """No person could be asked, which is not the same as a no.
+
+    `draft_id` is the draft in which a message was kept, None without one.
+    """
 
     code = "nobody_asked"
+
+    def __init__(self, sentence: str, draft_id: str | None = None) -> None:
+        super().__init__(sentence)
+        self.draft_id = draft_id
+
+
+class Pending(NotApproved):
+    """The question still waits for a person; the same call later learns what they decided."""
+
+    code = "pending"
+    retryable = True
+
+
+class Expired(NotApproved):
+    """A person was asked and did not decide in time; the same call asks anew."""
+
+    code = "expired"
+    retryable = True
 
 
 class Conflict(InboxError):

@@ -1,14 +1,19 @@
 """Everything the environment can say, read once and held unchanged."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import tzinfo
 from pathlib import Path
+from typing import Literal, get_args
 from urllib.parse import urlsplit
 
 from salesos_inbox.errors import InvalidArguments
 
 DEFAULT_BASE_URL = "https://api.salesos.org/v1"
+
+Approval = Literal["auto", "elicitation", "page", "host", "never"]
+"""How a person is asked."""
 
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"", "0", "false", "no", "off"}
@@ -36,6 +41,22 @@ class Settings:
     """The tools or groups of tools to offer (`SALESOS_TOOLS`); empty offers all."""
     approval_seconds: float = 120.0
     """How long a person has to answer, in seconds (`SALESOS_APPROVAL_SECONDS`)."""
+    approval: Approval = "auto"
+    """How a person is asked (`SALESOS_APPROVAL`): `auto` tries the client, then the page; `host` trusts the client's
+    own dialog; `never` asks nobody, so that nothing happens which would have to ask."""
+    policy: tuple[tuple[str, str], ...] = ()
+    """Names of tools or effects with the decisions on them (`SALESOS_POLICY`), as they were written: not yet checked
+    against the tools there are."""
+    allowed_recipients: tuple[str, ...] = ()
+    """Whom messages may go to: addresses and `*@domain` (`SALESOS_ALLOWED_RECIPIENTS`); empty is anyone."""
+    most_recipients: int | None = None
+    """How many recipients one message may have (`SALESOS_MOST_RECIPIENTS`); None sets no limit of the operator's."""
+    messages_per_hour: int | None = None
+    """How many messages may be sent in an hour (`SALESOS_MESSAGES_PER_HOUR`); None sets no limit."""
+    undo_seconds: int = 0
+    """How many seconds a message waits, and can be taken back, before it leaves (`SALESOS_UNDO_SECONDS`); 0 is none."""
+    browser: bool = False
+    """Whether a browser can be opened in front of the user, as far as the environment tells."""
 
     def __post_init__(self) -> None:
         for name, value in (
@@ -47,6 +68,11 @@ class Settings:
                 raise InvalidArguments(f"{name} holds a character that no header can carry: copy it again.")
         if self.token and self.api_key:
             raise InvalidArguments("SALESOS_TOKEN and SALESOS_API_KEY are both set: keep one of them.")
+
+    @property
+    def host(self) -> str:
+        """The machine that SalesOS is reached at."""
+        return urlsplit(self.base_url).netloc
 
     @property
     def has_credentials(self) -> bool:
@@ -63,7 +89,7 @@ class Settings:
         return f"Settings({', '.join(shown)})"
 
 
-def read_settings(environment: Mapping[str, str]) -> Settings:
+def read_settings(environment: Mapping[str, str], platform: str = sys.platform) -> Settings:
     """Return the settings that `environment` holds under `SALESOS_...` names.
 
     Raises `InvalidArguments`, with the variable's name, for a value that cannot be used.
@@ -82,6 +108,13 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         read_only=_switch("SALESOS_READ_ONLY", environment.get("SALESOS_READ_ONLY", "")),
         tools=split_names(text("TOOLS") or ""),
         approval_seconds=_seconds("SALESOS_APPROVAL_SECONDS", text("APPROVAL_SECONDS"), 120.0),
+        approval=_approval("SALESOS_APPROVAL", text("APPROVAL")),
+        policy=_pairs("SALESOS_POLICY", text("POLICY")),
+        allowed_recipients=_entries("SALESOS_ALLOWED_RECIPIENTS", text("ALLOWED_RECIPIENTS")),
+        most_recipients=_number("SALESOS_MOST_RECIPIENTS", text("MOST_RECIPIENTS"), 1, 100),
+        messages_per_hour=_number("SALESOS_MESSAGES_PER_HOUR", text("MESSAGES_PER_HOUR"), 1, 10_000),
+        undo_seconds=_number("SALESOS_UNDO_SECONDS", text("UNDO_SECONDS"), 0, 3600) or 0,
+        browser=_has_browser(environment, platform),
     )
 
 
@@ -137,6 +170,49 @@ def _seconds(name: str, text: str | None, default: float) -> float:
     if not 1 <= seconds <= 3600:
         raise InvalidArguments(f"{name} must be a number of seconds from 1 to 3600.")
     return seconds
+
+
+def _number(name: str, text: str | None, least: int, most: int) -> int | None:
+    if text is None:
+        return None
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) <= len(str(most)) else -1
+    if not least <= number <= most:
+        raise InvalidArguments(f"{name} must be a whole number from {least} to {most}.")
+    return number
+
+
+def _approval(name: str, text: str | None) -> Approval:
+    choices: dict[str, Approval] = {choice: choice for choice in get_args(Approval)}
+    chosen = choices.get((text or "auto").lower())
+    if chosen is None:
+        raise InvalidArguments(f"{name} must be one of {', '.join(choices)}.")
+    return chosen
+
+
+def _entries(name: str, text: str | None) -> tuple[str, ...]:
+    """Return the entries of a list that, once it is set, must hold one: an empty list would allow everything."""
+    entries = split_names(text or "")
+    if text and not entries:
+        raise InvalidArguments(f"{name} is a list without an entry: write one, or leave the variable out.")
+    return entries
+
+
+def _pairs(name: str, text: str | None) -> tuple[tuple[str, str], ...]:
+    pairs = [tuple(part.strip().lower() for part in entry.split("=")) for entry in _entries(name, text)]
+    if not all(len(pair) == 2 and all(pair) for pair in pairs):
+        raise InvalidArguments(f"{name} must be a list of name=decision, such as send_email=deny,archive_threads=ask.")
+    return tuple((pair[0], pair[1]) for pair in pairs)
+
+
+def _has_browser(environment: Mapping[str, str], platform: str) -> bool:
+    def is_set(*names: str) -> bool:
+        return any(environment.get(name, "").strip() for name in names)
+
+    if is_set("BROWSER"):
+        return True
+    if platform in {"darwin", "win32"}:
+        return not is_set("SSH_CONNECTION")
+    return is_set("DISPLAY", "WAYLAND_DISPLAY")
 
 
 def _timezone(name: str | None) -> tzinfo | None:

@@ -177,19 +177,21 @@ class DraftSaved(View):
 class EmailSent(View):
     """What became of a message."""
 
-    status: Literal["sent", "queued"]
+    status: Literal["sent", "queued", "scheduled", "already_sent"]
     to: list[str]
     cc: list[str] | None = None
     bcc: list[str] | None = None
     subject: str
     thread_id: str | None = None
+    undo_id: str | None = None
+    note: str | None = None
 
 
 class EmailScheduled(View):
     """A message that waits for its time."""
 
-    status: Literal["scheduled"]
-    scheduled_id: str
+    status: Literal["scheduled", "already_scheduled"]
+    scheduled_id: str | None = None
     to: list[str]
     cc: list[str] | None = None
     bcc: list[str] | None = None
@@ -198,6 +200,7 @@ class EmailScheduled(View):
     local_time: str
     zone: str
     utc_time: str
+    note: str | None = None
 
 
 class EmailCancelled(View):

@@ -424,6 +424,38 @@ async def test_every_request_has_an_id_of_its_own() -> None:
     assert len({request.headers["x-request-id"] for request in seen}) == 2
 
 
+async def test_a_message_carries_the_id_of_its_operation_on_every_try_and_nothing_else_does() -> None:
+    tries = [
+        httpx.Response(403, json={"message": "Invalid CSRF token"}),
+        httpx.Response(429, headers={"Retry-After": "0"}),
+        httpx.Response(201, json={"id": "x"}),
+    ]
+    sends: list[tuple[str | None, str | None]] = []
+    others: list[tuple[str | None, str | None]] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        is_send = request.url.path.endswith("/send")
+        ids = request.headers.get("x-request-id"), request.headers.get("idempotency-key")
+        (sends if is_send else others).append(ids)
+        return tries.pop(0) if is_send else httpx.Response(200, json={"csrf_token": "token"})
+
+    settings = Settings(token="session", base_url=BASE_URL)
+    async with InboxClient(settings, transport=httpx.MockTransport(handle)) as client:
+        await client.send_email(EMAIL, "operation")
+    assert sends == [("operation", "operation")] * 3
+    assert others
+    assert all(request_id not in (None, "operation") and key is None for request_id, key in others)
+
+
+async def test_a_message_without_an_operation_has_a_request_id_of_its_own() -> None:
+    client, seen = recording({"id": "x"})
+    async with client:
+        await client.send_email(EMAIL)
+        await client.send_email(EMAIL)
+    assert len({request.headers["x-request-id"] for request in seen}) == 2
+    assert not any("idempotency-key" in request.headers for request in seen)
+
+
 async def test_searches_and_tokens_stay_out_of_the_logs(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     client, _ = recording([])

@@ -1,13 +1,14 @@
 """Drafts: nothing is sent, and nothing but what is given changes."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 from inline_snapshot import snapshot
 
-from harness import Clock, Office, open_office
+from harness import Clock, Era, Office, open_office
 from salesos_inbox.contract.models import SaveDraft
 from salesos_inbox.sandbox.seed import DEMO_USER
 from salesos_inbox.sandbox.store import Store
@@ -328,3 +329,41 @@ async def test_reply_all_is_refused_where_the_users_own_address_is_not_known(int
         assert "does not tell which address is the user's own" in refusal
         answer = await office.call("save_draft", thread_id=written, body="x", reply_all=True)
         assert DEMO_USER not in [*answer["to"], *answer["cc"]]
+
+
+# Where the operator has drafts asked about
+
+
+async def test_the_card_for_a_draft_shows_all_of_it_and_does_not_say_that_it_leaves(era: Era) -> None:
+    async with open_office(era=era, demo=False, settings={"SALESOS_POLICY": "save_draft=ask"}) as office:
+        await office.call("save_draft", to=["dana@helix.example"], bcc=["lee@helix.example"], subject="Offer", body="x")
+        assert office.person.cards == snapshot(
+            [
+                """\
+Save this draft?
+To: dana@helix.example
+Bcc: lee@helix.example
+Subject: Offer
+Conversation: a new one
+Message:
+│ x\
+"""
+            ]
+        )
+
+
+async def test_an_approval_to_save_a_draft_overwrites_no_other() -> None:
+    settings = {"SALESOS_POLICY": "save_draft=ask"}
+    async with open_office(demo=False, asks=False, page=True, settings=settings) as office:
+        draft_id = (await office.call("save_draft", body="one"))["draft_id"]
+        office.person.answer = "cancel"
+        office.services.settings = replace(office.services.settings, approval_seconds=0.3)
+        office.services.consent.ladder.seconds = 0.3
+        office.clock.advance(minutes=1)
+        assert (await office.refusal("save_draft", body="two")).startswith("pending: ")
+        ledger, now = office.services.ledger, office.services.seconds()
+        [waiting] = ledger.waiting(await office.services.user(), now)
+        ledger.decide(waiting.operation_id, True, by="the user", now=now)
+        office.clock.advance(minutes=1)
+        assert (await office.refusal("save_draft", body="two", draft_id=draft_id)).startswith("pending: ")
+        assert (await stored(office, draft_id))["body_text"] == "one"

@@ -4,8 +4,11 @@ from typing import Any
 
 import httpx
 import pytest
+from mcp.shared.exceptions import MCPError
 
-from harness import Office, open_office
+from harness import Era, Office, Person, open_office
+from salesos_inbox.approval.ledger import Step
+from salesos_inbox.approval.policy import Effect
 from salesos_inbox.client.http import InboxClient
 from salesos_inbox.contract.routes import ROUTES
 from salesos_inbox.tools.catalogue import CATALOGUE
@@ -97,3 +100,48 @@ async def test_every_tool_says_that_the_service_is_down_and_that_nothing_changed
             assert refusal.startswith("unavailable: SalesOS could not be reached to "), tool
             assert "nothing was changed" in refusal
         assert office.person.cards == []
+
+
+CHANGES = [tool.name for tool in CATALOGUE if tool.effect is Effect.CHANGE]
+
+
+async def change_of(office: Office, tool: str) -> dict[str, Any]:
+    """Return the arguments of a call of `tool` that has something to change."""
+    if tool == "undo_change":
+        services = office.services
+        [thread_id] = await office.thread_ids("trash")
+        step = Step("move", (thread_id,), folder="inbox")
+        return {"undo_id": services.ledger.keep_undo(await services.user(), [step], services.seconds(), tool="x")}
+    if tool == "remove_follow_up":
+        return {"thread_id": await office.find("Leipzig pilot results")}
+    return next(arguments for name, arguments in await prepared(office) if name == tool) | (
+        {"folder": "Contracts"} if tool == "move_threads" else {}
+    )
+
+
+@pytest.mark.parametrize("policy", ["change=ask", "{}=ask"])
+@pytest.mark.parametrize("tool", CHANGES)
+async def test_a_change_asks_once_where_the_operator_wants_it_and_a_no_changes_nothing(
+    tool: str, policy: str, era: Era
+) -> None:
+    person = Person("decline")
+    async with open_office(era=era, person=person, settings={"SALESOS_POLICY": policy.format(tool)}) as office:
+        arguments = await change_of(office, tool)
+        assert (await office.refusal(tool, **arguments)).startswith("declined: ")
+        assert (len(person.cards), office.wire.writes()) == (1, [])
+        person.answer = "approve"
+        await office.call(tool, **arguments)
+        assert len(person.cards) == 2
+        assert len(office.wire.writes()) == 1
+
+
+@pytest.mark.parametrize("tool", [tool.name for tool in CATALOGUE])
+async def test_a_denied_tool_is_not_there(tool: str) -> None:
+    async with open_office(demo=False, settings={"SALESOS_POLICY": f"{tool}=deny"}) as office:
+        listed = [found.name for found in (await office.client.list_tools()).tools]
+        denied = {tool, "schedule_email"} if tool == "send_email" else {tool}
+        assert listed == [found.name for found in CATALOGUE if found.name not in denied]
+        with pytest.raises(MCPError, match="Unknown tool") as raised:
+            await office.result(tool)
+        assert raised.value.code == -32602
+        assert office.wire.requests == []

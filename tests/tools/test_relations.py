@@ -132,7 +132,7 @@ async def test_a_record_is_unlinked_after_a_yes(steady: Steady, era: Era) -> Non
 Unlink this CRM record from the conversation?
 Record: opportunity kestrel-hub (Kestrel Parts: central hub, 9…)
 Conversation: Kestrel Parts: agreement NWR-2274, ready for signature
-With: Amir Haddad <amir@kestrel-parts.example> +1\
+With: Amir Haddad ‹amir@kestrel-parts[.]example> +1\
 """
             ]
         )

@@ -3,16 +3,20 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import pytest
+from anyio.lowlevel import checkpoint
 from inline_snapshot import snapshot
 
 from harness import NOW, Clock, Era, Office, Person, open_office
 from salesos_inbox.approval.ledger import Ledger
+from salesos_inbox.client.http import InboxClient
 from salesos_inbox.sandbox.messages import StoredMessage
 from salesos_inbox.sandbox.store import Store
 
@@ -173,8 +177,8 @@ async def test_deleting_asks_with_the_threads_named(era: Era) -> None:
                 """\
 Move 2 threads to the trash?
 Move to the trash (2 threads):
-    person0@helix.example: Subject 0
-    person1@helix.example: Subject 1\
+• person0@helix[.]example: Subject 0
+• person1@helix[.]example: Subject 1\
 """
             ]
         )
@@ -298,15 +302,15 @@ async def test_a_plan_answers_for_each_thread_and_asks_once(steady: Steady, era:
                 """\
 Change 6 threads in your mailbox?
 Mark as read (2 threads):
-    person0@helix.example: Subject 0
-    person1@helix.example: Subject 1
+• person0@helix[.]example: Subject 0
+• person1@helix[.]example: Subject 1
 Archive (1 thread):
-    person2@helix.example: Subject 2
+• person2@helix[.]example: Subject 2
 Move to Contracts (1 thread):
-    person3@helix.example: Subject 3
+• person3@helix[.]example: Subject 3
 Move to the trash (2 threads):
-    person4@helix.example: Subject 4
-    person5@helix.example: Subject 5\
+• person4@helix[.]example: Subject 4
+• person5@helix[.]example: Subject 5\
 """
             ]
         )
@@ -356,7 +360,7 @@ async def test_a_large_plan_goes_in_batches() -> None:
         answer = await office.call("bulk_update_threads", plan=[{"action": "archive", "thread_ids": ids}])
         assert outcomes(answer) == dict.fromkeys(ids, "done")
         assert [len(body["threadIds"]) for _, _, body in office.wire.writes()] == [100, 100, 50]
-        assert "and 220 more, not listed here" in office.person.cards[0]
+        assert office.person.cards[0].endswith("\n(220 more, not listed here)")
         undone = await office.call("undo_change", undo_id=answer["undo_id"])
         assert outcomes(undone) == dict.fromkeys(ids, "done")
         assert office.store.thread(user_id, ids[-1]).folder == "inbox"
@@ -584,3 +588,175 @@ async def test_what_is_said_to_be_done_and_failed_is_failed(interpose: Interpose
         interpose(office, lambda method, path, response: httpx.Response(200, json=both) if method == "PATCH" else None)
         answer = await office.call("archive_threads", thread_ids=ids)
         assert outcomes(answer) == {ids[0]: "failed", ids[1]: "done"}
+
+
+# What the operator forbids
+
+FORBIDDEN: list[tuple[str, str, dict[str, Any]]] = [
+    ("archive_threads=deny", "bulk_update_threads", {"plan": [{"action": "archive", "thread_ids": [0]}, {"action": "delete", "thread_ids": [1]}]}),
+    ("archive_threads=deny", "bulk_update_threads", {"plan": [{"action": "move", "folder": "ARCHIVE", "thread_ids": [0]}]}),
+    ("archive_threads=deny", "move_threads", {"folder": "Archive", "thread_ids": [0]}),
+    ("delete_threads=deny", "bulk_update_threads", {"plan": [{"action": "read", "thread_ids": [0]}, {"action": "delete", "thread_ids": [1]}]}),
+    ("destroy=deny", "bulk_update_threads", {"plan": [{"action": "delete", "thread_ids": [1]}]}),
+    ("change=deny,bulk_update_threads=allow", "bulk_update_threads", {"plan": [{"action": "read", "thread_ids": [0]}, {"action": "delete", "thread_ids": [1]}]}),
+    ("mark_read=deny", "bulk_update_threads", {"plan": [{"action": "unread", "thread_ids": [0]}, {"action": "read", "thread_ids": [1]}]}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("policy", "tool", "arguments"), FORBIDDEN)
+async def test_what_is_forbidden_is_refused_in_a_plan_too_before_anyone_is_asked(
+    policy: str, tool: str, arguments: dict[str, Any], era: Era
+) -> None:
+    async with open_office(store=a_mailbox(2), user=USER, era=era, settings={"SALESOS_POLICY": policy}) as office:
+        ids = await office.thread_ids()
+        given = json.loads(json.dumps(arguments), object_hook=lambda step: _with_ids(step, ids))
+        refusal = await office.refusal(tool, **given)
+        assert refusal.startswith("refused: The operator's SALESOS_POLICY forbids this, so nobody was asked")
+        assert office.person.cards == []
+        assert office.wire.writes() == []
+
+
+def _with_ids(step: dict[str, Any], ids: list[str]) -> dict[str, Any]:
+    return {**step, "thread_ids": [ids[place] for place in step["thread_ids"]]} if "thread_ids" in step else step
+
+
+async def test_a_plan_that_is_allowed_asks_where_one_of_its_actions_does() -> None:
+    settings = {"SALESOS_POLICY": "bulk_update_threads=allow,star_threads=ask"}
+    async with open_office(store=a_mailbox(2), user=USER, settings=settings) as office:
+        first, second = await office.thread_ids()
+        await office.call("bulk_update_threads", plan=[{"action": "read", "thread_ids": [first]}])
+        assert office.person.cards == []
+        await office.call("bulk_update_threads", plan=[{"action": "star", "thread_ids": [first]}])
+        assert len(office.person.cards) == 1
+        await office.call("bulk_update_threads", plan=[{"action": "delete", "thread_ids": [second]}])
+        assert len(office.person.cards) == 2
+
+
+async def test_a_policy_that_allows_deleting_asks_nobody() -> None:
+    settings = {"SALESOS_POLICY": "destroy=allow"}
+    async with open_office(store=a_mailbox(1), user=USER, asks=False, settings=settings) as office:
+        [thread_id] = await office.thread_ids()
+        assert outcomes(await office.call("delete_threads", thread_ids=[thread_id])) == {thread_id: "done"}
+
+
+# What a person ticks
+
+
+async def test_a_plan_is_carried_out_as_far_as_a_person_ticked_it(steady: Steady, era: Era) -> None:
+    person = Person()
+    async with open_office(store=a_mailbox(4), user=USER, era=era, asks=False, page=True, person=person) as office:
+        ids = await office.thread_ids()
+        left_out = {f"delete {ids[0]}", f"read {ids[3]}"}
+        person.ticks = lambda key: key not in left_out
+        plan = [{"action": "read", "thread_ids": ids}, {"action": "delete", "thread_ids": ids[:2]}]
+        answer = await office.call("bulk_update_threads", plan=plan)
+        assert steady(answer) == snapshot(
+            {
+                "results": [
+                    {
+                        "action": "read",
+                        "outcome": "unchanged",
+                        "thread_ids": ["<1>"],
+                        "reason": "The user left it out.",
+                    },
+                    {
+                        "action": "delete",
+                        "outcome": "unchanged",
+                        "thread_ids": ["<2>"],
+                        "reason": "The user left it out.",
+                    },
+                    {"action": "read", "outcome": "done", "thread_ids": ["<2>", "<3>", "<4>"]},
+                    {"action": "delete", "outcome": "done", "thread_ids": ["<3>"]},
+                ],
+                "undo_id": "<5>",
+            }
+        )
+        assert [state(office, thread_id)[:2] for thread_id in ids] == [
+            ("inbox", True),
+            ("trash", True),
+            ("inbox", True),
+            ("inbox", False),
+        ]
+        undone = await office.call("undo_change", undo_id=answer["undo_id"])
+        assert {row["outcome"] for row in undone["results"]} == {"done"}
+        assert {state(office, thread_id)[:2] for thread_id in ids} == {("inbox", False)}
+
+
+async def test_of_one_action_only_the_ticked_threads_are_changed(era: Era) -> None:
+    person = Person()
+    async with open_office(store=a_mailbox(3), user=USER, era=era, asks=False, page=True, person=person) as office:
+        first, second, third = await office.thread_ids()
+        person.ticks = lambda key: key.endswith(second)
+        answer = await office.call("delete_threads", thread_ids=[first, second, third])
+        assert answer["results"] == [
+            {"outcome": "unchanged", "thread_ids": [first, third], "reason": "The user left it out."},
+            {"outcome": "done", "thread_ids": [second]},
+        ]
+        assert office.wire.writes() == [("POST", "/threads/delete", {"threadIds": [second]})]
+
+
+# Calls that are given up
+
+
+class Lingering(httpx.AsyncBaseTransport):
+    """A wire on which the answer to a change takes a moment, in which something happens."""
+
+    def __init__(self, office: Office, meanwhile: Callable[[], None]) -> None:
+        self._wire, self._meanwhile = office.wire, meanwhile
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send `request` on."""
+        response = await self._wire.handle_async_request(request)
+        if request.url.path.endswith("/threads/bulk"):
+            self._meanwhile()
+            await anyio.sleep(0.1)
+        return response
+
+
+async def test_a_plan_that_is_cancelled_keeps_the_way_back_of_what_it_did(era: Era) -> None:
+    async with open_office(store=a_mailbox(250), user=USER, era=era) as office:
+        ids = [thread.id for page in (1, 2, 3) for thread in _page(office, page)]
+        settings = office.services.settings
+        with anyio.CancelScope() as call:
+            office.services.open_client = lambda: InboxClient(settings, transport=Lingering(office, call.cancel))
+            await office.call("bulk_update_threads", plan=[{"action": "archive", "thread_ids": ids}])
+        assert call.cancelled_caught
+        undo_id = await _undo_of_what_was_changed(office)
+        moved = {thread_id for thread_id in ids if state(office, thread_id)[0] == "archive"}
+        assert len(moved) == 100, "the batch that was on its way is whole, and no other was tried"
+        assert set(outcomes(await office.call("undo_change", undo_id=undo_id))) == moved
+        assert {state(office, thread_id)[0] for thread_id in ids} == {"inbox"}
+
+
+async def test_a_cancelled_change_keeps_its_way_back_though_the_service_does_not_tell_who_the_user_is() -> None:
+    async with open_office(store=a_mailbox(1), user=USER) as office:
+        ids = await office.thread_ids()
+        services = office.services
+        key = office.store.add_api_key(office.user_id)
+
+        class Reticent(Lingering):
+            async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+                if not request.url.path.endswith("/auth/me"):
+                    return await super().handle_async_request(request)
+                await checkpoint()
+                return httpx.Response(403)
+
+        with anyio.CancelScope() as call:
+            services.settings = replace(services.settings, token=None, api_key=key)
+            services._me = None  # pyright: ignore[reportPrivateUsage]
+            services._client = InboxClient(  # pyright: ignore[reportPrivateUsage]
+                services.settings, transport=Reticent(office, call.cancel)
+            )
+            await office.call("bulk_update_threads", plan=[{"action": "archive", "thread_ids": ids}])
+        undone = await office.call("undo_change", undo_id=await _undo_of_what_was_changed(office))
+        assert outcomes(undone) == {ids[0]: "done"}
+
+
+async def _undo_of_what_was_changed(office: Office) -> str:
+    """Return the undo_id that the log has, once it is there."""
+    with anyio.fail_after(2):
+        while True:
+            for entry in office.services.ledger.entries():
+                if "undo_id" in entry.about:
+                    return entry.about["undo_id"]
+            await anyio.sleep(0.01)

@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 from inline_snapshot import snapshot
@@ -283,3 +284,57 @@ async def test_a_thread_brought_back_from_the_trash_is_not_put_there_again_by_an
         [thread_id] = await office.thread_ids("trash")
         change = await office.call("move_threads", thread_ids=[thread_id], folder="inbox")
         assert "undo_id" not in change
+
+
+async def test_an_undo_survives_a_restart(tmp_path: Path, era: Era) -> None:
+    def restarted() -> AbstractAsyncContextManager[Office]:
+        store = Store(tmp_path / "mail.sqlite3", clock=Clock())
+        if not store.count_threads(user_id := store.add_user("maya@northwind.example")):
+            store.add_message(user_id, StoredMessage(from_email="dana@helix.example", sent_at=Clock()(), body_text="x"))
+        ledger = Ledger(tmp_path / "ledger.sqlite3")
+        return open_office(era=era, store=store, user="maya@northwind.example", ledger=ledger)
+
+    async with restarted() as office:
+        (thread_id,) = await office.thread_ids()
+        undo_id = (await office.call("archive_threads", thread_ids=[thread_id]))["undo_id"]
+    async with restarted() as office:
+        await office.call("undo_change", undo_id=undo_id)
+        assert await office.thread_ids() == [thread_id]
+    async with restarted() as office:
+        assert (await office.refusal("undo_change", undo_id=undo_id)).startswith("conflict: ")
+
+
+async def test_nobody_is_asked_about_an_undo_that_there_is_not(era: Era) -> None:
+    async with open_office(era=era, settings={"SALESOS_POLICY": "undo_change=ask"}) as office:
+        assert (await office.refusal("undo_change", undo_id="undo_0000000000000000")).startswith("not_found: ")
+        thread_id = await office.find(KESTREL)
+        undo_id = (await office.call("mark_read", thread_ids=[thread_id]))["undo_id"]
+        await office.call("undo_change", undo_id=undo_id)
+        assert (await office.refusal("undo_change", undo_id=undo_id)).startswith("conflict: ")
+        assert len(office.person.cards) == 1
+
+
+async def test_a_card_for_taking_a_message_back_says_which(era: Era) -> None:
+    settings = {"SALESOS_POLICY": "undo_change=ask", "SALESOS_UNDO_SECONDS": "30"}
+    async with open_office(era=era, demo=False, settings=settings) as office:
+        answer = await office.call("send_email", to=["dana@helix.example"], subject="Offer", body="Here it is.")
+        await office.call("undo_change", undo_id=answer["undo_id"])
+        assert "dana@helix" in office.person.cards[1]
+        assert "Offer" in office.person.cards[1]
+
+
+async def test_undos_in_parallel_take_a_change_back_once(era: Era) -> None:
+    async with open_office(era=era) as office:
+        thread_id = await office.find(KESTREL)
+        undo_id = (await office.call("archive_threads", thread_ids=[thread_id]))["undo_id"]
+        written = len(office.wire.writes())
+        answers: list[bool | None] = []
+
+        async def undo() -> None:
+            answers.append((await office.result("undo_change", undo_id=undo_id)).is_error)
+
+        async with anyio.create_task_group() as group:
+            for _ in range(5):
+                group.start_soon(undo)
+        assert sorted(map(bool, answers)) == [False, True, True, True, True]
+        assert len(office.wire.writes()) == written + 1

@@ -1,55 +1,80 @@
 """What a person is shown before they decide, built from facts the server fetched itself. Pure.
 
-Text from mail or from the model stands indented below a heading of ours, on lines of its own, so
-that it cannot pass for one of ours; invisible and control characters are gone from it, and the
-addresses in it are made inert, so that no client turns them into links.
+A `Card` is data whose every text is safe to show: on one line, with nothing in it that is unseen,
+that a client turns into a link, or that Markdown or HTML reshapes. The page renders the data, and
+`Card.text` is the whole as plain text: our own lines begin with words or marks of ours, those of
+the message with a margin, so that neither can pass for the other.
 """
 
+import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from enum import StrEnum
+from itertools import groupby
+from typing import Any, Final, Literal, Self
 
-from salesos_inbox.mail.unicode import clean, one_line
+from salesos_inbox.mail.unicode import clean, one_line, whole_characters
 
-BODY_CHARACTERS = 6000
+BODY_CHARACTERS = 6_000
 """How much of a message's body a card shows."""
-LONGEST_ADDRESS = 1200
-"""Characters of an address in both its spellings: more than one can have, so that none is ever cut."""
-LONGEST_SUBJECT = 1000
+BODY_LINES = 300
+"""How many lines of it, as short ones push the rest out of sight too."""
+WIDEST_LINE = 1_000
+"""Characters of a body's line before it is wrapped."""
+LONGEST_SUBJECT = 1_000
 """Characters: more than a message of ours can have, so that none is ever cut."""
 LISTED_THREADS = 30
-"""How many threads a card names before it counts the rest."""
+"""How many threads of an action the text form names before it counts the rest."""
+LISTED_ADDRESSES = 10
+"""How many addresses a warning names before it counts the rest, which stand below it in any case."""
+MARGIN: Final = "│"
+"""What every line of a message begins with in the text form, and no line of ours."""
 
-_GAPS = re.compile(r"\n[^\S\n]*(?:\n[^\S\n]*){3,}")
-"""More blank lines than a reader needs, which could push text out of sight."""
 
+class Provenance(StrEnum):
+    """Where an address comes from, as the server itself found out."""
 
-@dataclass(frozen=True)
-class Card:
-    """A question to a person: what will happen, in full, and what the two buttons mean."""
-
-    title: str
-    lines: tuple[str, ...]
-    approve: str
-    """What approving does, in a few words."""
-    content: str = ""
-    """All that an approval covers, uncut: where it changes, the approval is void."""
-
-    @property
-    def text(self) -> str:
-        """The whole card as plain text."""
-        return "\n".join((self.title, *self.lines))
+    YOURSELF = "yourself"
+    OWN_DOMAIN = "own_domain"
+    WRITTEN_TO = "written_to"
+    """The user has written to them before."""
+    IN_THREAD = "in_thread"
+    """They wrote in this thread, or the user wrote to them in it."""
+    NAMED_IN_THREAD = "named_in_thread"
+    """Stands in this thread only because somebody else put it there."""
+    BODY_ONLY = "body_only"
+    """Seen only in the text of a received mail."""
+    FIRST_CONTACT = "first_contact"
+    UNCHECKED = "unchecked"
+    """Not looked up."""
 
 
 @dataclass(frozen=True)
 class Recipient:
-    """One address of a message, where it stands (`To`, `Cc`, `Bcc`), and what is known of it."""
+    """One address of a message, where it stands (`To`, `Cc`, `Bcc`), and what is known of it.
+
+    `added_by` is who put it into the thread, `looks_like` a domain the user knows and might take this one for.
+    """
 
     kind: str
     email: str
-    known_from: str | None
-    """Where the address comes from, such as "in this thread"; None is an address not seen there."""
+    provenance: Provenance
+    added_by: str | None = None
+    looks_like: str | None = None
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What became of this very message before: sent at `at`, or tried then without an answer.
+
+    `unknown`: whether it left is not known; `not_found`: it is not among the sent mail.
+    """
+
+    outcome: Literal["sent", "unknown", "not_found"]
+    at: str
 
 
 @dataclass(frozen=True)
@@ -61,56 +86,180 @@ class ThreadLine:
     subject: str
 
 
+@dataclass(frozen=True)
+class Fact:
+    """A line of the card: our label, the value shown safely, and a note of ours on it."""
+
+    label: str
+    value: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing a person may tick: `key` is what the tick stands for and is never shown."""
+
+    key: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """Things of one kind, such as the threads to archive; the title counts them."""
+
+    title: str
+    items: tuple[Item, ...]
+
+
+class Remark(str):
+    """A line of ours among those of a message, such as what was left out there."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True)
+class Card:
+    """A question to a person: what will happen, in full, and what the two buttons mean."""
+
+    title: str
+    approve: str
+    """What approving does, in a few words."""
+    warnings: tuple[str, ...] = ()
+    facts: tuple[Fact, ...] = ()
+    body: tuple[str, ...] = ()
+    """The lines of the message as it will arrive, and `Remark`s of ours among them."""
+    groups: tuple[Group, ...] = ()
+    content: str = ""
+    """All that an approval covers, uncut and never shown: where it changes, the approval is void."""
+
+    @property
+    def text(self) -> str:
+        """The whole card as plain text; right-to-left text stands isolated, so that our words keep their place."""
+        warnings = [f"! {warning}" for warning in self.warnings]
+        lines = [
+            self.title,
+            *([*warnings, ""] if warnings else []),
+            *(f"{fact.label}: {_isolated(fact.value)}{f' ({fact.note})' if fact.note else ''}" for fact in self.facts),
+            *(line for group in self.groups for line in _group_text(group)),
+            *(["Message:", *map(_body_text, self.body)] if self.body else []),
+        ]
+        return "\n".join(lines)
+
+    def document(self) -> dict[str, Any]:
+        """Return the card as JSON, for the ledger."""
+        return {
+            "title": self.title,
+            "approve": self.approve,
+            "warnings": list(self.warnings),
+            "facts": [asdict(fact) for fact in self.facts],
+            "body": [{"remark": line} if isinstance(line, Remark) else line for line in self.body],
+            "groups": [
+                {"title": group.title, "items": [asdict(item) for item in group.items]} for group in self.groups
+            ],
+            "content": self.content,
+        }
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> Self:
+        """Return the card that `document` holds. Raises `ValueError` where it is none."""
+        try:
+            return cls(
+                title=document["title"],
+                approve=document["approve"],
+                warnings=tuple(document["warnings"]),
+                facts=tuple(Fact(**fact) for fact in document["facts"]),
+                body=tuple(line if isinstance(line, str) else Remark(line["remark"]) for line in document["body"]),
+                groups=tuple(
+                    Group(group["title"], tuple(Item(**item) for item in group["items"]))
+                    for group in document["groups"]
+                ),
+                content=document["content"],
+            )
+        except (KeyError, TypeError) as error:
+            raise ValueError("This is not a card.") from error
+
+
 def message_card(
     *,
     recipients: Sequence[Recipient],
     subject: str,
     body: str,
     in_thread: str | None,
-    when: str | None,
+    records: Sequence[str] = (),
+    when: str | None = None,
+    odd_time: str | None = None,
+    undo_seconds: int = 0,
     attachments: Sequence[str] = (),
+    similar: str | None = None,
+    earlier: Earlier | None = None,
     unseen: str = "",
 ) -> Card:
-    """Return the card for a message that leaves now, or at `when` (local and UTC time, in words).
+    """Return the card for a message that leaves now, after `undo_seconds`, or at `when` (local and UTC time, in words).
 
-    `in_thread` is the subject of the thread it answers, None where it begins a new one. `attachments`
-    are names with types and sizes. `unseen` is what the approval covers besides what is shown.
+    `in_thread` is the subject of the thread it answers, None where it begins a new one; `records` are
+    the linked CRM records; `attachments` are names with types and sizes. `odd_time` is what
+    `odd_time()` says of the local time; `similar` tells in our words that something like it was sent
+    already, `earlier` that this very message was. `unseen` is what the approval covers besides what
+    is shown.
     """
-    unknown = [item for item in recipients if item.known_from is None]
-    strange = "outside your organization" if in_thread is None else "not seen in this thread before"
-    lines: list[str] = []
-    if unknown:
-        lines += [f"! {len(unknown)} of {_count(len(recipients), 'recipient')} {strange}:"]
-        lines += [f"!     {_address(item)}" for item in unknown]
-        lines += [""]
-    lines += [f"{item.kind}: {_address(item)} ({item.known_from or strange})" for item in recipients]
-    lines += [f"Subject: {_shown(subject, LONGEST_SUBJECT) or '(none)'}"]
-    lines += [f"In reply to: {_shown(in_thread, 120)}"] if in_thread is not None else ["A new conversation"]
-    lines += [f"Leaves: {when}" if when else "Leaves: at once"]
-    lines += [f"Attached: {_shown(name, 200)}" for name in attachments]
-    lines += ["Message:", *_quoted(body)]
-    content = "\n".join((*(f"{item.kind} {item.email}" for item in recipients), subject, body, *attachments, unseen))
-    if when:
-        return Card("Schedule this email?", tuple(lines), "Schedule it", content)
-    return Card("Send this email?", tuple(lines), "Send it", content)
+    verb = "Schedule" if when else "Send"
+    again = " again" if earlier else ""
+    undo = f"in {_count(undo_seconds, 'second')}; it can be taken back until then"
+    facts = [
+        *(Fact(_shown(item.kind, 20), _address(item.email), _note(item)) for item in recipients),
+        Fact("Subject", _shown(subject, LONGEST_SUBJECT) or "(none)"),
+        Fact("Conversation", "a new one")
+        if in_thread is None
+        else Fact("In reply to", _shown(in_thread, 200) or "(no subject)"),
+        *(Fact("Linked to", _shown(record, 300) or "(none)") for record in records),
+        Fact("Leaves", _shown(when, 200) if when else undo if undo_seconds else "at once"),
+        *(Fact("Attached", _shown(name, 300) or "(a file without a name)") for name in attachments),
+    ]
+    addresses = [[item.kind, item.email] for item in recipients]
+    return Card(
+        title=f"{verb} this email{again}?",
+        approve=f"{verb} it{again}",
+        warnings=tuple(_warnings(recipients, len(attachments), odd_time, similar, earlier)),
+        facts=tuple(facts),
+        body=tuple(_body_lines(body)),
+        content=json.dumps([addresses, subject, body, in_thread, when, list(attachments), unseen]),
+    )
 
 
-def threads_card(title: str, approve: str, groups: Sequence[tuple[str, Sequence[ThreadLine]]]) -> Card:
-    """Return the card for a deletion or a plan: each action with its threads, by people and subject, counted."""
-    lines: list[str] = []
-    for action, threads in groups:
-        lines.append(f"{_shown(action, 120)} ({_count(len(threads), 'thread')}):")
-        lines += [f"    {_shown(item.people, 200)}: {_shown(item.subject, 300)}" for item in threads[:LISTED_THREADS]]
-        if len(threads) > LISTED_THREADS:
-            lines.append(f"    and {len(threads) - LISTED_THREADS} more, not listed here")
-    content = "\n".join(f"{action} {line.thread_id}" for action, threads in groups for line in threads)
-    return Card(title, tuple(lines), approve, content=content)
+def threads_card(title: str, approve: str, groups: Sequence[tuple[str, str, Sequence[ThreadLine]]]) -> Card:
+    """Return the card for a deletion or a plan; a group is an action in a person's words, its key, and its threads.
+
+    The key of an item is that of its action and its thread's id, with a space between.
+    """
+    return Card(
+        title=title,
+        approve=approve,
+        groups=tuple(
+            Group(
+                f"{_shown(action, 120)} ({_count(len(threads), 'thread')})",
+                tuple(Item(f"{key} {line.thread_id}", _thread(line)) for line in threads),
+            )
+            for action, key, threads in groups
+        ),
+        content=json.dumps([[key, [line.thread_id for line in threads]] for _, key, threads in groups]),
+    )
 
 
-def facts_card(title: str, approve: str, facts: Sequence[tuple[str, str]]) -> Card:
-    """Return the card for one thing, as a list of named facts."""
-    content = "\n".join(value for _, value in facts)
-    return Card(title, tuple(f"{name}: {_shown(value, 300)}" for name, value in facts), approve, content)
+def facts_card(title: str, approve: str, facts: Sequence[tuple[str, str]], content: str = "") -> Card:
+    """Return the card for one thing, as a list of named facts.
+
+    A fact named To, Cc or Bcc is an address and is shown whole; give each its own. `content` is what
+    the approval covers besides the facts.
+    """
+    return Card(
+        title=title,
+        approve=approve,
+        facts=tuple(
+            Fact(label, (_address(value) if label in _RECIPIENT_LABELS else _shown(value, 300)) or "(none)")
+            for label, value in facts
+        ),
+        content=json.dumps([[list(fact) for fact in facts], content]),
+    )
 
 
 def local_and_utc(moment: datetime, local: datetime, zone: str) -> str:
@@ -118,37 +267,301 @@ def local_and_utc(moment: datetime, local: datetime, zone: str) -> str:
     return f"{local:%A %d %B %Y, %H:%M} ({zone}), {moment:%Y-%m-%d %H:%M} UTC"
 
 
-def inert(text: str) -> str:
-    """Return `text` with its web addresses in a form that no client turns into a link."""
-    without_schemes = re.sub(r"(?i)(https?|ftp)://", lambda found: found[1].replace("t", "x", 2) + ":⁄⁄", text)
-    return re.sub(r"(?i)\bwww\.", "www[.]", without_schemes).replace("//", "⁄⁄").replace("](", "] (")
+def odd_time(local: datetime) -> str | None:
+    """Return the words for a time when few expect mail, such as "on a Sunday at night"; None for any other.
+
+    Night is from 22:00 to 06:59.
+    """
+    day = f"on a {_WEEKEND[local.weekday()]}" if local.weekday() in _WEEKEND else ""
+    night = "at night" if local.hour >= 22 or local.hour < 7 else ""
+    return f"{day} {night}".strip() or None
 
 
-def _shown(text: str, limit: int) -> str:
-    return inert(one_line(text, limit))
+_WEEKEND = {5: "Saturday", 6: "Sunday"}
+_RECIPIENT_LABELS = frozenset({"To", "Cc", "Bcc"})
 
 
-def _address(recipient: Recipient) -> str:
-    return _shown(recipient.email, LONGEST_ADDRESS)
+# What is said of the recipients
+
+_WORDS = {
+    Provenance.YOURSELF: "you",
+    Provenance.OWN_DOMAIN: "your own organization",
+    Provenance.WRITTEN_TO: "you have written to them before",
+    Provenance.IN_THREAD: "in this thread",
+    Provenance.NAMED_IN_THREAD: "in this thread only because {added_by} put it there",
+    Provenance.BODY_ONLY: "seen only in the text of a received mail",
+    Provenance.FIRST_CONTACT: "first contact",
+    Provenance.UNCHECKED: "not looked up",
+}
+_DOUBTFUL = {
+    Provenance.BODY_ONLY: "Seen only in the text of a received mail, and nowhere else",
+    Provenance.FIRST_CONTACT: "First contact",
+    Provenance.NAMED_IN_THREAD: "In this thread only because {added_by} put it there",
+    Provenance.UNCHECKED: "Not looked up whether you know them",
+}
+"""What is warned of, the gravest first."""
+_EARLIER = {
+    "sent": "This very message was sent before ({at}): approving sends it a second time.",
+    "unknown": "This very message was tried before ({at}) without an answer, and whether it left is not known: "
+    "approving may send it a second time.",
+    "not_found": "This very message was tried before ({at}) without an answer; it is not among the sent mail.",
+}
 
 
-def _quoted(body: str) -> list[str]:
-    """Return a body's lines indented; of a long one its beginning and its end, where something may hide as well."""
-    cleaned = _GAPS.sub("\n\n\n", clean(body).text)
-    if len(cleaned) <= BODY_CHARACTERS:
-        return _indented(cleaned)
-    left = len(cleaned) - BODY_CHARACTERS
-    half = BODY_CHARACTERS // 2
-    return [
-        *_indented(cleaned[:half]),
-        f"({left} more characters here, not shown; the end follows)",
-        *_indented(cleaned[-half:]),
-    ]
+def _note(recipient: Recipient) -> str:
+    known = _said(_WORDS[recipient.provenance], recipient)
+    return f"{known}; looks like {_domain(recipient.looks_like)}" if recipient.looks_like else known
 
 
-def _indented(text: str) -> list[str]:
-    return [f"    {inert(line)}" for line in text.split("\n")]
+def _said(words: str, recipient: Recipient) -> str:
+    added_by = _isolated(_address(recipient.added_by)) if recipient.added_by else "somebody else"
+    return words.format(added_by=added_by)
+
+
+def _warnings(
+    recipients: Sequence[Recipient], attached: int, odd_time: str | None, similar: str | None, earlier: Earlier | None
+) -> Iterator[str]:
+    """Yield what stands first: what a person would be sorry not to have seen."""
+    if earlier:
+        yield _EARLIER[earlier.outcome].format(at=_shown(earlier.at, 200))
+    for domain, known in dict.fromkeys((_after_at(item.email), item.looks_like) for item in recipients):
+        if known:
+            yield f"{_domain(domain)} looks like {_domain(known)}, which you know."
+    for provenance, words in _DOUBTFUL.items():
+        found: dict[str, list[str]] = {}
+        for item in recipients:
+            if item.provenance is provenance:
+                found.setdefault(_said(words, item), []).append(item.email)
+        for said, emails in found.items():
+            yield f"{said} ({len(emails)} of {_count(len(recipients), 'recipient')}): {_listed(emails)}"
+    if attached and any(item.looks_like or item.provenance in _DOUBTFUL for item in recipients):
+        yield f"The addresses named above would get {_count(attached, 'file')} with it."
+    if odd_time:
+        yield f"It would leave {_shown(odd_time, 100)}."
+    if similar and similar.strip():
+        yield _shown(similar, 500)
+
+
+def _listed(emails: Sequence[str]) -> str:
+    named = ", ".join(_isolated(_address(email)) for email in emails[:LISTED_ADDRESSES])
+    rest = len(emails) - LISTED_ADDRESSES
+    return f"{named} and {rest} more, marked below" if rest > 0 else named
+
+
+def _after_at(email: str) -> str:
+    return email.rpartition("@")[2]
+
+
+def _domain(domain: str) -> str:
+    return _isolated(_shown(domain, 300))
+
+
+# The message and the threads
+
+_LINE_BREAK = re.compile("\r\n|[\n\r\v\f\x85\u2028\u2029]")
+_BLANK_LINE = re.compile(r"[^\S\x1c-\x1f]*")
+_MOST_BLANK_LINES = 3
+
+
+def _body_lines(body: str) -> Iterator[str]:
+    """Yield a body's lines as a card shows them, and remarks where something is left out.
+
+    Of a long one the beginning and the end are shown, where something may hide as well.
+    """
+    lines = [piece for line in _without_gaps(_LINE_BREAK.split(body.rstrip(" \t\r\n"))) for piece in _wrapped(line)]
+    beginning, end = _fitting(lines), _fitting(lines[::-1])
+    left_out = lines[beginning : len(lines) - end]
+    if len(lines) <= BODY_LINES and sum(map(len, lines)) <= BODY_CHARACTERS:
+        left_out = []
+    if not left_out:
+        yield from map(_shown_line, lines if any(lines) else [Remark("(no text)")])
+        return
+    characters = sum(len(line) + 1 for line in left_out)
+    yield from map(_shown_line, lines[:beginning])
+    yield Remark(f"({_count(characters, 'character')} more, not shown here; the end of the message follows)")
+    yield from map(_shown_line, lines[len(lines) - end :])
+
+
+def _without_gaps(lines: Iterable[str]) -> Iterator[str]:
+    """Yield the lines, and a remark for so many blank ones that they push text out of sight."""
+    for blank, run in groupby(lines, lambda line: _BLANK_LINE.fullmatch(line) is not None):
+        found = list(run)
+        if blank and len(found) > _MOST_BLANK_LINES:
+            yield Remark(f"({_count(len(found), 'blank line')} here)")
+        else:
+            yield from found
+
+
+def _wrapped(line: str) -> Iterator[str]:
+    while len(line) > WIDEST_LINE:
+        end = whole_characters(line, WIDEST_LINE)
+        yield line[:end]
+        line = line[end:]
+    yield line
+
+
+def _fitting(lines: Iterable[str]) -> int:
+    """Return how many of the lines fill half of what is shown of a long body."""
+    count = characters = 0
+    for line in lines:
+        characters += len(line)
+        if count >= BODY_LINES // 2 or characters > BODY_CHARACTERS // 2:
+            break
+        count += 1
+    return count
+
+
+def _shown_line(line: str) -> str:
+    return line if isinstance(line, Remark) else inert(_visible(line))
+
+
+def _body_text(line: str) -> str:
+    return line if isinstance(line, Remark) else f"{MARGIN} {_isolated(line)}".rstrip()
+
+
+def _group_text(group: Group) -> Iterator[str]:
+    yield f"{group.title}:"
+    yield from (f"• {_isolated(item.text)}" for item in group.items[:LISTED_THREADS])
+    if len(group.items) > LISTED_THREADS:
+        yield f"({len(group.items) - LISTED_THREADS:,} more, not listed here)"
+
+
+def _thread(line: ThreadLine) -> str:
+    return f"{_shown(line.people, 200) or '(nobody)'}: {_shown(line.subject, 300) or '(no subject)'}"
 
 
 def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
+# Text of others, made safe
+
+_Rule = tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
+
+
+def _rules(*rules: tuple[str, str | Callable[[re.Match[str]], str]]) -> tuple[_Rule, ...]:
+    return tuple((re.compile(pattern), shown) for pattern, shown in rules)
+
+
+_FILES = "pdf|docx?|xlsx?|pptx?|od[st]|csv|txt|html?|xml|json|js|jpe?g|png|gif|eml|msg|ics"
+"""Endings of files that no domain ends in."""
+_MARKUP = _rules(
+    ("`", "ˋ"),
+    (r"\\", "⧵"),
+    (r"<(?=[A-Za-z/!?])", "‹"),
+    (r"&(?=(?:#\w|\w\w)\w*;)", "＆"),
+    (r"(?<!\s)\*|\*(?!\s)", "∗"),
+    (r"(?<!\s)~|~(?!\s)", "∼"),
+    (r"(?<![\w\s])_+|(?<=\s)_+(?![\s_])|(?<=[^\W_])_+(?!\w)", lambda run: "ˍ" * len(run[0])),
+    (r"\|\|", "∣∣"),
+    (r"\$(?! ?\d)", "＄"),
+)
+_LINKS = _rules(
+    (
+        # a host: a dot before an ending of letters, which no list of endings needs to know
+        rf"(?<=[^\s.(\[\"'“„«,;!?])\.(?=[^\W\d_](?:[^\W\d_]|[^\x00-\x7f\s]))"
+        rf"(?!(?i:{_FILES})(?![\w@/:-]|\.\w))",
+        "[.]",
+    ),
+    (r"(?<=\b[Ww][Ww][Ww])\.(?=\S)", "[.]"),
+    (r"(\d\.\d+\.\d+)\.(?=\d)", r"\1[.]"),
+    (r"(?<=[A-Za-z0-9])([。．｡])(?=[A-Za-z0-9])", r"[\1]"),
+    (r"(?<=[A-Za-z0-9+.-]{2}):(?=\S)(?!(?<=\d:)\d)", "[:]"),
+    ("//", "⁄⁄"),
+    (r"\](?=\()", "] "),
+    (r"\[(?=\[)", "[ "),
+)
+
+
+def inert(text: str) -> str:
+    """Return `text` so that no client makes a link of it, and neither Markdown nor HTML reshapes it.
+
+    Hosts and schemes are bracketed as people who report phishing do (`https[:]⁄⁄evil[.]example`,
+    `ann@evil[.]example`): it says at a glance "an address, and no link", needs no invisible character, and leaves all
+    other text alone: numbers, times and dates, "e.g.", `offer.pdf`. What Markdown and HTML take for
+    a sign becomes one that looks the same and means nothing (`∗`, `ˋ`, `‹`), and only where it
+    could act: "5 * 3", "a < b" and snake_case stay. Headings, tables, rules and fences need the start of a
+    line, which is always ours. Telephone numbers and times stay, though some systems offer to dial
+    them: bracketed they could not be read.
+    """
+    return _replaced(_replaced(text, _MARKUP), _LINKS)
+
+
+def _replaced(text: str, rules: Iterable[_Rule]) -> str:
+    for pattern, shown in rules:
+        text = pattern.sub(shown, text)
+    return text
+
+
+def _shown(text: str, limit: int) -> str:
+    """Return what somebody wrote on one line, in about `limit` characters; a cut ends in "…"."""
+    beginning = text[: 4 * limit]
+    rest = "…" if len(text) > len(beginning) else ""
+    return inert(one_line(_visible(beginning) + rest, limit))
+
+
+_HOST = r"[\w.\-\u0080-\U0010ffff]*[A-Za-z0-9\u0080-\U0010ffff]"
+_PLAIN_ADDRESS = re.compile(rf"[^\W_](?:[\w.+'=-]*[^\W_])?@{_HOST}(?: = [\w.+'=-]+@{_HOST})?")
+
+
+def _address(email: str) -> str:
+    """Return an address whole, as it can be read and copied.
+
+    That a client makes a `mailto:` link of it does no harm, and so its dots stay; an unusual one, such as
+    `"evil.example/"@x.test`, is shown as any text of others.
+    """
+    shown = " ".join(_visible(email).split())
+    return shown if _PLAIN_ADDRESS.fullmatch(shown) else inert(shown)
+
+
+_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]")
+_DIRECTION_MARKS = frozenset("\u061c\u200e\u200f")
+_BLANK_LETTERS = frozenset("\u2800\U00016fe4\U0001d159")
+"""Blank, though no format character: braille without dots, the Khitan filler, a notehead that is not printed."""
+_MOST_MARKS = 6
+"""Accents on one letter; more are no spelling and pile up over the lines above."""
+_MOST_UNSEEN = 4
+_WIDE_BLANKS = re.compile(r"[^\S\n]{100,}")
+
+
+def _isolated(text: str) -> str:
+    """Return `text` so that its direction does not reach the words beside it (FSI ... PDI of UAX #9)."""
+    return f"\u2068{text}\u2069" if _RIGHT_TO_LEFT.search(text) else text
+
+
+def _visible(text: str) -> str:
+    """Return `text` with what a reader cannot see shown, as `[U+202E]`.
+
+    What is a part of the spelling stays: joiners, variation selectors, direction marks among
+    right-to-left letters.
+    """
+    if text.isascii() and text.isprintable() and "    " not in text:
+        return text
+    text = _LINE_BREAK.sub("\n", text)
+    shown: list[str] = []
+    for seen, run in groupby(_judged(text), lambda judged: judged[1]):
+        characters = [character for character, _ in run]
+        if seen:
+            shown += characters
+            continue
+        named = characters if len(characters) <= _MOST_UNSEEN else characters[:_MOST_UNSEEN]
+        shown += [f"[U+{ord(character):04X}]" for character in named]
+        if len(characters) > len(named):
+            shown.append(f"[{len(characters) - len(named):,} more unseen]")
+    return _WIDE_BLANKS.sub(lambda blanks: f" [{len(blanks[0]):,} blanks] ", "".join(shown))
+
+
+def _judged(text: str) -> Iterator[tuple[str, bool]]:
+    """Yield each character and whether a reader sees it, or needs it to read what stands beside it."""
+    kept = clean(text).text
+    needless = _BLANK_LETTERS if _RIGHT_TO_LEFT.search(text) else _BLANK_LETTERS | _DIRECTION_MARKS
+    at = marks = 0
+    for character in text:
+        surrogate = "\ud800" <= character <= "\udfff"  # `clean` puts U+FFFD in its place
+        stays = surrogate or kept[at : at + 1] == character
+        at += stays
+        marks = marks + 1 if unicodedata.category(character) in ("Mn", "Me") else 0
+        yield (
+            character,
+            stays and not surrogate and character != "\n" and character not in needless and marks <= _MOST_MARKS,
+        )

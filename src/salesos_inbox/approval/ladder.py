@@ -1,14 +1,15 @@
-"""How a person is asked: by elicitation, in both eras of the protocol; else not at all.
+"""How a person is asked: by elicitation, in both eras of the protocol; then on a page; else not at all.
 
 Since 2026-07-28 a question travels as the result of the call, and the client repeats the call with
-the answer (`InputRequiredResult`); before, the server asks in the middle of the call. In both, an
-answer counts once, for exactly the card that was shown.
+the answer (`InputRequiredResult`); before, the server asks in the middle of the call. The page is
+ours, so the call waits for it in both eras. Whatever is decided is recorded in the ledger, where
+the first decision stands; this module only brings the question before the person.
 """
 
 import hashlib
-import secrets
 from collections.abc import Callable
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
 
 import anyio
 from mcp.server.mcpserver import Context
@@ -18,13 +19,31 @@ from mcp_types.version import is_version_at_least
 from pydantic import BaseModel, Field, ValidationError
 
 from salesos_inbox.approval.card import Card
-from salesos_inbox.approval.ledger import Ledger
-from salesos_inbox.errors import Conflict, Declined, NobodyAsked
+from salesos_inbox.approval.ledger import Ledger, Operation, State
 
 QUICKEST_PERSON = 0.5
-"""Seconds; a refusal faster than this comes from a client that shows nothing, not from a person."""
+"""Seconds; an answer faster than this comes from a client that shows nothing, not from a person."""
+PAGE_SECONDS = 900.0
+"""How long the page waits for a decision, and an approval on it to be picked up by the call."""
+POLL_SECONDS = 0.2
+"""How often a waiting call looks into the ledger, which other processes write as well."""
+PROGRESS_SECONDS = 5.0
+
+Mode = Literal["auto", "elicitation", "page", "host", "never"]
 
 _QUESTION = "approval"
+
+
+class Page(Protocol):
+    """What the ladder needs of `approval.page`."""
+
+    def show(self, user: str) -> bool:
+        """Bring what waits for `user` before them; False where that is not possible."""
+        ...
+
+    def seen_since(self, moment: float) -> bool:
+        """Whether the page was fetched by a browser since `moment`, in unix seconds."""
+        ...
 
 
 class _Answer(BaseModel):
@@ -63,26 +82,175 @@ class Question(Exception):
         self.result = result
 
 
-async def ask(
-    context: Context[Any, Any], ledger: Ledger, card: Card, *, seconds: float, clock: Callable[[], float]
-) -> None:
-    """Return once a person has approved `card`; an approval is used up by returning.
+@dataclass
+class Ladder:
+    """The ways to a person that one server has.
 
-    `seconds` is how long a person has to answer, `clock` gives unix seconds.
-
-    Raises `Declined` where a person said no, `NobodyAsked` where none could be asked or none
-    answered, `Conflict` for an answer that was used before, and `Question` to ask in the newer era.
+    `seconds` is how long a call waits for a person, `clock` gives unix seconds, `page` is None where
+    no page can be shown. `mute` are the clients that were found to show nothing.
     """
-    if not _can_be_asked(context):
-        raise NobodyAsked(
-            "Nobody was asked and nothing happened, because this client cannot show a question to the user: "
-            "tell the user what you wanted to do and how they can do it themselves."
-        )
-    version = context.protocol_version
-    if version is not None and is_version_at_least(version, "2026-07-28"):
-        await _ask_by_result(context, ledger, card, seconds, clock)
-    else:
-        await _ask_within_call(context, card, seconds, clock)
+
+    ledger: Ledger
+    seconds: float
+    clock: Callable[[], float]
+    mode: Mode = "auto"
+    page: Page | None = None
+    mute: set[str] = field(default_factory=set[str])
+    _asking: set[str] = field(default_factory=set[str])
+    """The operations for which a call of this process waits."""
+
+    async def ask(self, context: Context[Any, Any], operation: Operation, card: Card, called_at: float) -> None:
+        """Bring `operation` before a person, and return once it is decided, or the time is over.
+
+        What came of it stands in the ledger: still `asked` means that the page waits on. `called_at` is
+        when the call came in: what we did since then took a person no time. Raises `Question` to ask in
+        the newer era.
+        """
+        elicits = self.mode in ("auto", "elicitation") and _can_be_asked(context)
+        if elicits and self.page and _client(context) in self.mute:
+            elicits = False
+        if (operation.on_page and self.page) or operation.operation_id in self._asking:
+            elicits = False
+        if not _is_modern(context):
+            await self._wait(context, operation, card if elicits else None)
+            return
+        state = _read_state(context.request_state)
+        answer = (context.input_responses or {}).get(_QUESTION)
+        if state and state.operation == operation.operation_id and state.card == _digest(card) and answer is not None:
+            # What was no person's answer, and led to the page, must not become one by being sent again later.
+            is_void = self.page and operation.on_page and _decision(answer) != "decline"
+            if not is_void and self._judge(context, operation, answer, called_at - state.asked_at):
+                return
+            await self._wait(context, operation, None)
+        elif elicits and not self._ignored(operation):
+            raise Question(_question(operation, card, self.clock()))
+        else:
+            await self._wait(context, operation, None)
+
+    def void_if_quick(self, context: Context[Any, Any], called_at: float) -> None:
+        """Void the question that a call answers, where no person can have given that answer.
+
+        This comes before all that may fail, as the same answer sent again later would look like a person's.
+        """
+        state = _read_state(context.request_state)
+        decision = _decision((context.input_responses or {}).get(_QUESTION))
+        if state is None or decision in (None, "decline") or called_at - state.asked_at >= QUICKEST_PERSON:
+            return
+        self.mute.add(_client(context))
+        if self.page and self.mode in ("auto", "page"):
+            self.ledger.put_on_page(state.operation, self.clock() + PAGE_SECONDS)
+        else:
+            self.ledger.give_up(state.operation, self.clock())
+
+    def _ignored(self, operation: Operation) -> bool:
+        """Whether the question was handed to the client long ago, and there is another way to ask."""
+        return self.page is not None and self.clock() - operation.asked_at > self.seconds / 2
+
+    async def _wait(self, context: Context[Any, Any], operation: Operation, card: Card | None) -> None:
+        """Wait for the decision, with `card` asking within the call, and on the page where that may not be enough."""
+        begun = told = anyio.current_time()
+        unanswered = anyio.Event()  # the client has said all that it will say
+        mine = self._take(operation)
+        tried = on_page = False
+        listed_at = operation.asked_at
+        try:
+            with anyio.move_on_after(self.seconds):
+                async with anyio.create_task_group() as group:
+                    if card is not None:
+                        group.start_soon(self._elicit, context, operation, card, unanswered)
+                    else:
+                        unanswered.set()
+                    while found := self._open(operation):
+                        now = anyio.current_time()
+                        if not mine and (mine := self._take(operation)):
+                            tried = on_page = found.on_page  # the call that asked went away, and its page is open
+                        if mine and not tried and (unanswered.is_set() or now - begun > self.seconds / 2):
+                            listed_at = listed_at if operation.on_page else self.clock()
+                            tried, on_page = True, self._show(operation)
+                        elif mine and on_page and self.page and not self.page.seen_since(listed_at):
+                            on_page = self._show(operation)  # which opens another tab once the first was long enough
+                        if tried and not on_page and unanswered.is_set():
+                            break
+                        if now - told >= PROGRESS_SECONDS:
+                            told = now
+                            await context.report_progress(now - begun, self.seconds, "Waiting for the user to decide")
+                        with anyio.move_on_after(POLL_SECONDS):
+                            await (anyio.sleep_forever() if unanswered.is_set() else unanswered.wait())
+                    group.cancel_scope.cancel()
+        finally:
+            if mine:
+                self._asking.discard(operation.operation_id)
+        if self._open(operation):
+            if mine and not (on_page and self.page and self.page.seen_since(listed_at)):
+                self.ledger.give_up(operation.operation_id, self.clock())
+        elif on_page and not unanswered.is_set() and self._is_decided(operation):
+            self.mute.add(_client(context))  # the person decided on the page while the client showed nothing
+
+    def _take(self, operation: Operation) -> bool:
+        """Make this the call that has the person asked; False where another of this process does."""
+        if operation.operation_id in self._asking:
+            return False
+        self._asking.add(operation.operation_id)
+        return True
+
+    def _open(self, operation: Operation) -> Operation | None:
+        """Return the operation as it is now, None where it is no longer open."""
+        found = self.ledger.read(operation.operation_id)
+        return found if found and found.state is State.ASKED else None
+
+    def _is_decided(self, operation: Operation) -> bool:
+        found = self.ledger.read(operation.operation_id)
+        return found is not None and found.decided_by is not None
+
+    def _show(self, operation: Operation) -> bool:
+        if self.page is None or self.mode not in ("auto", "page"):
+            return False
+        if not operation.on_page:
+            self.ledger.put_on_page(operation.operation_id, self.clock() + PAGE_SECONDS)
+        return self.page.show(operation.user)
+
+    async def _elicit(
+        self, context: Context[Any, Any], operation: Operation, card: Card, unanswered: anyio.Event
+    ) -> None:
+        begun = self.clock()
+        result: ElicitResult | None = None
+        try:
+            result = await context.session.elicit_form(card.text, _FORM, context.request_context.request_id)
+        except (MCPError, ValidationError):
+            result = None
+        self._judge(context, operation, result, self.clock() - begun)
+        unanswered.set()
+
+    def _judge(self, context: Context[Any, Any], operation: Operation, answer: object, took: float) -> bool:
+        """Record what a client answered after `took` seconds; False where no person can have given that answer."""
+        decision = _decision(answer)
+        if decision == "decline" or (decision and took >= QUICKEST_PERSON):
+            if decision == "close":
+                self.ledger.give_up(operation.operation_id, self.clock())
+            else:
+                by = f"the user, in {_client(context) or 'the client'}"
+                self.ledger.decide(operation.operation_id, decision == "approve", by=by, now=self.clock())
+            return True
+        self.mute.add(_client(context))
+        return False
+
+
+def answered_operation(context: Context[Any, Any]) -> str | None:
+    """Return the operation whose question this call brings an answer to, None where it brings none."""
+    state = _read_state(context.request_state)
+    return state.operation if state else None
+
+
+def _decision(answer: object) -> Literal["approve", "decline", "turn_down", "close"] | None:
+    """Return what an answer says: a choice made in the form, a refusal of the form, or that it was closed."""
+    if not isinstance(answer, ElicitResult):
+        return None
+    if answer.action == "accept":
+        try:
+            return _Answer.model_validate(answer.content).decision
+        except ValidationError:
+            return None
+    return "turn_down" if answer.action == "decline" else "close"
 
 
 def _can_be_asked(context: Context[Any, Any]) -> bool:
@@ -91,35 +259,19 @@ def _can_be_asked(context: Context[Any, Any]) -> bool:
     return elicitation is not None and (elicitation.form is not None or elicitation.url is None)
 
 
-async def _ask_within_call(context: Context[Any, Any], card: Card, seconds: float, clock: Callable[[], float]) -> None:
-    asked_at = clock()
-    result: ElicitResult | None = None
-    with anyio.move_on_after(seconds):
-        try:
-            result = await context.session.elicit_form(card.text, _FORM, context.request_context.request_id)
-        except (MCPError, ValidationError):
-            result = None
-    _judge(result, clock() - asked_at)
+def _is_modern(context: Context[Any, Any]) -> bool:
+    version = context.protocol_version
+    return version is not None and is_version_at_least(version, "2026-07-28")
 
 
-async def _ask_by_result(
-    context: Context[Any, Any], ledger: Ledger, card: Card, seconds: float, clock: Callable[[], float]
-) -> None:
-    state = _read_state(context.request_state)
-    answer = (context.input_responses or {}).get(_QUESTION)
-    if state is None or state.card != _digest(card) or not isinstance(answer, ElicitResult):
-        raise Question(_question(card, clock()))
-    now = clock()
-    if not ledger.claim(state.operation, now):  # before the answer counts: a no cannot become a yes either
-        raise Conflict(
-            "This question was answered before, so nothing was done again: look at the result of the first call."
-        )
-    took = now - state.asked_at
-    _judge(answer if took <= seconds else None, took)
+def _client(context: Context[Any, Any]) -> str:
+    """Return the client's name, as it gives it."""
+    parameters = context.session.client_params
+    return parameters.client_info.name if parameters and parameters.client_info else ""
 
 
-def _question(card: Card, now: float) -> InputRequiredResult:
-    state = _State(operation=secrets.token_urlsafe(16), card=_digest(card), asked_at=now)
+def _question(operation: Operation, card: Card, now: float) -> InputRequiredResult:
+    state = _State(operation=operation.operation_id, card=_digest(card), asked_at=now)
     params = ElicitRequestFormParams(message=card.text, requested_schema=_FORM)
     return InputRequiredResult(
         input_requests={_QUESTION: ElicitRequest(params=params)}, request_state=state.model_dump_json()
@@ -135,22 +287,3 @@ def _read_state(request_state: str | None) -> _State | None:
 
 def _digest(card: Card) -> str:
     return hashlib.sha256(f"{card.text}\0{card.content}".encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _judge(result: ElicitResult | None, seconds: float) -> None:
-    """Return for an approval; raise what any other answer means."""
-    if result is not None and result.action == "accept":
-        try:
-            decision = _Answer.model_validate(result.content).decision
-        except ValidationError:
-            decision = None
-        if decision == "approve":
-            return
-        if decision == "decline":
-            raise Declined("The user said no, and nothing happened: do not try again unless they ask for it.")
-    if result is not None and result.action == "decline" and seconds >= QUICKEST_PERSON:
-        raise Declined("The user said no, and nothing happened: do not try again unless they ask for it.")
-    raise NobodyAsked(
-        "Nobody answered and nothing happened, as this client did not bring the question before the user in time: "
-        "tell the user what you wanted to do, and call again once they are there."
-    )

@@ -115,9 +115,12 @@ class InboxClient:
 
     # Writing
 
-    async def send_email(self, email: models.SendEmail) -> models.SendReceipt:
-        """Send a message now, or at its `scheduled_for`."""
-        return await self._one(routes.SEND_EMAIL, models.SendReceipt, email)
+    async def send_email(self, email: models.SendEmail, operation_id: str | None = None) -> models.SendReceipt:
+        """Send a message now, or at its `scheduled_for`.
+
+        Every try of it carries `operation_id`, so that the service may know them as one, and the message be found.
+        """
+        return await self._one(routes.SEND_EMAIL, models.SendReceipt, email, operation_id)
 
     async def save_draft(self, draft: models.SaveDraft) -> models.Draft:
         """Save a draft, or update the one whose `id` is given."""
@@ -215,9 +218,14 @@ class InboxClient:
     # Answers
 
     async def _one(
-        self, route: Route, model: type[_AnswerT], request: models.Request | None = None, **ids: str
+        self,
+        route: Route,
+        model: type[_AnswerT],
+        request: models.Request | None = None,
+        operation_id: str | None = None,
+        **ids: str,
     ) -> _AnswerT:
-        reply = await self._call(route, request, **ids)
+        reply = await self._call(route, request, operation_id, **ids)
         payload = reply.payload
         if isinstance(payload, dict) and isinstance(payload.get("data"), dict) and "id" not in payload:  # pyright: ignore[reportUnknownMemberType] -- JSON
             payload = payload["data"]  # pyright: ignore[reportUnknownVariableType] -- JSON
@@ -233,7 +241,9 @@ class InboxClient:
 
     # Sending
 
-    async def _call(self, route: Route, request: models.Request | None = None, **ids: str) -> _Reply:
+    async def _call(
+        self, route: Route, request: models.Request | None = None, operation_id: str | None = None, **ids: str
+    ) -> _Reply:
         """Send one request and return its answer, within the deadline.
 
         A write is shielded from cancellation, so that it is never cut between leaving and being answered.
@@ -248,8 +258,9 @@ class InboxClient:
         with anyio.CancelScope(deadline=deadline + CONNECT_SECONDS, shield=is_write):
             while True:
                 write_headers = await self._session.write_headers(self._fetch_csrf_token) if is_write else {}
+                marked = {**write_headers, **_marks(operation_id)}
                 fault = Fault.LOST  # should both deadlines pass at once, as when the machine slept
-                reply, fault = await self._send(route, request, ids, write_headers, deadline)
+                reply, fault = await self._send(route, request, ids, marked, deadline)
                 if reply is None:
                     error, retry_after = _lost(route, fault), None
                 else:
@@ -277,12 +288,12 @@ class InboxClient:
         route: Route,
         request: models.Request | None,
         ids: dict[str, str],
-        write_headers: dict[str, str],
+        headers: dict[str, str],
         deadline: float,
     ) -> tuple[_Reply | None, Fault]:
         """Put one request on the wire; the reply is None where `Fault` says why there is none."""
         body = request.body() if request is not None else None
-        headers = {**self._session.headers(), **write_headers, "X-Request-ID": str(uuid.uuid4())}
+        headers = {**self._session.headers(), **headers}
         seconds_left = deadline - anyio.current_time()
         if seconds_left <= 0:
             return None, Fault.NOT_SENT
@@ -308,6 +319,13 @@ class InboxClient:
                     "and nothing was changed: tell the user."
                 ) from None
         return None, fault
+
+
+def _marks(operation_id: str | None) -> dict[str, str]:
+    """Return the headers by which a request is known: those of its operation, or an id of its own."""
+    if operation_id is None:
+        return {"X-Request-ID": str(uuid.uuid4())}
+    return {"X-Request-ID": operation_id, "Idempotency-Key": operation_id}
 
 
 def _lost(route: Route, fault: Fault) -> InboxError:

@@ -3,13 +3,15 @@
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from anyio.lowlevel import checkpoint
+
 from salesos_inbox import views
 from salesos_inbox.approval.card import ThreadLine
 from salesos_inbox.approval.ledger import Step
 from salesos_inbox.contract import models
 from salesos_inbox.errors import InboxError, NotFound, OutcomeUnknown
 from salesos_inbox.mail.unicode import one_line
-from salesos_inbox.tools._kit import Desk
+from salesos_inbox.tools._kit import Desk, Effect
 
 BATCH = 100
 """How many threads one request changes."""
@@ -36,6 +38,13 @@ class Action:
     def title(self) -> str:
         """The action in a person's words."""
         return f"{_TITLES[self.name]} {self.folder_name or self.folder}" if self.folder else _TITLES[self.name]
+
+    @property
+    def tools(self) -> tuple[tuple[str, Effect], ...]:
+        """The tools that do this, with what they do, whose policies it falls under."""
+        effect = Effect.DESTROY if self.name == "delete" else Effect.CHANGE
+        archives = self.name == "move" and "archive" in self.targets
+        return ((_TOOLS[self.name], effect), *((("archive_threads", effect),) if archives else ()))
 
     def holds(self, thread: models.ThreadSummary) -> bool:
         """Return whether `thread` is already as this action would leave it."""
@@ -65,6 +74,15 @@ class Action:
         return ("move", thread.folder) if thread.folder and not in_trash else None
 
 
+_TOOLS: dict[models.BulkAction, str] = {
+    "read": "mark_read",
+    "unread": "mark_read",
+    "star": "star_threads",
+    "unstar": "star_threads",
+    "archive": "archive_threads",
+    "move": "move_threads",
+    "delete": "delete_threads",
+}
 _TITLES: dict[models.BulkAction, str] = {
     "read": "Mark as read",
     "unread": "Mark as unread",
@@ -87,6 +105,11 @@ class Report:
     def anything_done(self) -> bool:
         """Whether any thread was changed."""
         return any(result.outcome == "done" for result in self.results)
+
+    @property
+    def actions_done(self) -> list[str]:
+        """The actions that changed any thread."""
+        return list(dict.fromkeys(result.action for result in self.results if result.outcome == "done"))
 
     def add(
         self, action: str, outcome: views.OutcomeName, thread_ids: Iterable[str], reason: str | None = None
@@ -137,18 +160,21 @@ async def change(
     report.add(action.label, "unchanged", (thread_id for thread_id in here if action.holds(known[thread_id])))
     done: list[str] = []
     stopped: InboxError | None = None
-    for start in range(0, len(needed), BATCH):
-        batch = needed[start : start + BATCH]
-        try:
-            done += await _change_batch(desk, action, batch, report, request)
-        except InboxError as error:
-            stopped = error
-            report.add(action.label, "failed", needed[start:], str(error))
-            break
-        if after_batch:
-            await after_batch(len(batch))
-    report.add(action.label, "done", done)
-    report.steps[:0] = _way_back(action, done, known)
+    try:
+        for start in range(0, len(needed), BATCH):
+            batch = needed[start : start + BATCH]
+            await checkpoint()  # the requests are shielded, so that a cancelled call is noticed here alone
+            try:
+                done += await _change_batch(desk, action, batch, report, request)
+            except InboxError as error:
+                stopped = error
+                report.add(action.label, "failed", needed[start:], str(error))
+                break
+            if after_batch:
+                await after_batch(len(batch))
+    finally:  # a call that is cancelled keeps the way back of what it did
+        report.add(action.label, "done", done)
+        report.steps[:0] = _way_back(action, done, known)
     return stopped
 
 

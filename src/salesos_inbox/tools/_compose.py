@@ -1,11 +1,13 @@
 """A message from what the model gave and what its thread says: recipients, subject, threading."""
 
+import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from html import escape
+from typing import Self
 
-from salesos_inbox.approval.card import Recipient
 from salesos_inbox.contract import models
 from salesos_inbox.errors import InvalidArguments, NotFound
 from salesos_inbox.mail.addresses import Address, parse_address, parse_addresses
@@ -24,30 +26,6 @@ MOST_RECIPIENTS = 100
 """How many people one message may go to: as many as a person can look through before they approve."""
 _LINE_BREAKERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _DRAFT_PAGES = 5
-_FREE_MAIL = frozenset(
-    {
-        "163.com",
-        "aol.com",
-        "gmail.com",
-        "gmx.de",
-        "gmx.net",
-        "googlemail.com",
-        "hotmail.com",
-        "icloud.com",
-        "live.com",
-        "mail.ru",
-        "me.com",
-        "msn.com",
-        "outlook.com",
-        "proton.me",
-        "protonmail.com",
-        "qq.com",
-        "web.de",
-        "yahoo.com",
-        "yandex.ru",
-    }
-)
-"""Domains that strangers share."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +55,16 @@ class Composed:
     def thread_id(self) -> str | None:
         """The thread it answers."""
         return self.thread.id if self.thread else None
+
+    def content(self, leaves_at: datetime | None) -> str:
+        """Return all that makes this the message it is: the same content is the same message.
+
+        What it answers is not part of it: once it is sent, the last message of its thread is the user's own.
+        """
+        files = [(file.id, file.filename, file.size) for file in self.attachments]
+        recipients = [(kind, address.ascii) for kind, address in self.recipients]
+        when = leaves_at.isoformat() if leaves_at else None
+        return json.dumps([recipients, self.subject, self.body, self.body_html, self.thread_id, files, when])
 
     def email(self) -> models.SendEmail:
         """Return the message as the API takes it.
@@ -108,6 +96,11 @@ class Wording:
     thread_id: str | None
     reply_all: bool
     draft_id: str | None
+
+    @classmethod
+    def of_draft(cls, draft_id: str | None) -> Self:
+        """Return the wording that takes a draft just as it is."""
+        return cls(None, None, None, None, None, None, False, draft_id)
 
 
 async def compose(desk: Desk, wording: Wording) -> Composed:
@@ -177,25 +170,6 @@ def reply_recipients(message: models.Message, own: frozenset[str], *, reply_all:
     return to, [email for email in others if _bare(email) not in taken]
 
 
-def card_recipients(composed: Composed, own: frozenset[str]) -> list[Recipient]:
-    """Return the recipients with what is known of each."""
-    seen = {_bare(email) for message in _messages(composed.thread) for email in _everyone(message)}
-    domains = {email.rpartition("@")[2] for email in own} - _FREE_MAIL
-
-    def known_from(address: Address) -> str | None:
-        email = address.email.lower()
-        if email in seen:
-            return "in this thread"
-        return "same domain as yours" if email.rpartition("@")[2] in domains else None
-
-    return [Recipient(kind, _spelled(address), known_from(address)) for kind, address in composed.recipients]
-
-
-def _spelled(address: Address) -> str:
-    """Return an address as it leaves: without a name, and with its ASCII form where letters may deceive."""
-    return address.email if address.email.isascii() else f"{address.email} = {address.ascii}"
-
-
 def _check(wording: Wording) -> None:
     if wording.subject is not None and _one_line(wording.subject) != wording.subject:
         raise InvalidArguments("The subject holds a line break or a control character: write it on one line.")
@@ -227,6 +201,15 @@ async def _stored_draft(desk: Desk, draft_id: str) -> tuple[models.Thread, model
     )
 
 
+async def has_draft(desk: Desk, draft_id: str) -> bool:
+    """Return whether there is a draft of that id."""
+    try:
+        await _stored_draft(desk, draft_id)
+    except NotFound:
+        return False
+    return True
+
+
 def _bodies(wording: Wording, draft: models.Message) -> tuple[str, str | None]:
     """Return text and HTML that say the same, and nothing that a person would not see.
 
@@ -255,10 +238,6 @@ def _messages(thread: models.Thread | None) -> list[models.Message]:
 def _last_message(thread: models.Thread) -> models.Message | None:
     messages = _messages(thread)
     return messages[-1] if messages else None
-
-
-def _everyone(message: models.Message) -> list[str]:
-    return [message.from_email, *message.to_emails, *message.cc_emails]
 
 
 def _first(*choices: Sequence[str] | None) -> Sequence[str]:

@@ -7,16 +7,19 @@ tool. `@tool` adds a title and an effect; hints, consent, manifest and README fo
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import hashlib
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol, cast
 
 import anyio
 from mcp.server.mcpserver import Context, Resolve
 
 from salesos_inbox.approval.ledger import Ledger, Step
-from salesos_inbox.approval.policy import Decision, Effect, decide
+from salesos_inbox.approval.policy import Effect, Policy, read_rules
 from salesos_inbox.errors import InboxError, InvalidArguments, NotFound, Refused, Unauthorized
 from salesos_inbox.mail.unicode import one_line, quoted
 from salesos_inbox.settings import Settings
@@ -25,7 +28,9 @@ from salesos_inbox.tools._args import show_local
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from salesos_inbox.approval.card import Card
+    from salesos_inbox.approval.consent import Approval, Consent, Proposal
+    from salesos_inbox.approval.ledger import Operation
+    from salesos_inbox.approval.page import ApprovalPage
     from salesos_inbox.client.http import InboxClient
     from salesos_inbox.contract import models
 
@@ -42,7 +47,10 @@ class InboxTool:
     run: Callable[..., Awaitable[object]]
     title: str
     effect: Effect
+    """The gravest that it can have."""
     idempotent: bool
+    mildest_effect: Effect
+    """The mildest: a plan need not delete, so that it is of use where deleting is forbidden."""
 
     @property
     def name(self) -> str:
@@ -61,26 +69,31 @@ class InboxTool:
 
 
 def tool(
-    title: str, effect: Effect, *, idempotent: bool = True
+    title: str, effect: Effect, *, idempotent: bool = True, mildest_effect: Effect | None = None
 ) -> Callable[[Callable[..., Awaitable[object]]], InboxTool]:
     """Mark a function as a tool. `idempotent` says that repeating a call changes nothing more."""
 
     def mark(run: Callable[..., Awaitable[object]]) -> InboxTool:
-        return InboxTool(run, title, effect, idempotent)
+        return InboxTool(run, title, effect, idempotent, mildest_effect or effect)
 
     return mark
 
 
 @dataclass
 class Services:
-    """What one server works with: settings, the API client, the ledger and the clock."""
+    """What one server works with: settings, the API client, the ledger, the clock, and how a browser is opened."""
 
     settings: Settings
     open_client: Callable[[], InboxClient]
     ledger: Ledger = field(default_factory=Ledger)
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    state_key: bytes | None = None
+    """Seals what a question carries; None is a key of this process alone."""
+    open_browser: Callable[[str], bool] | None = None
+    """Shows an address to the user; None is the system's own way."""
     _client: InboxClient | None = None
     _me: models.User | None = None
+    _page: ApprovalPage | None = None
 
     @property
     def client(self) -> InboxClient:
@@ -105,8 +118,50 @@ class Services:
                 return models.User()
         return self._me
 
+    async def user(self) -> str:
+        """Return who the ledger's entries belong to: a user at a service."""
+        me = await self.me()
+        settings = self.settings
+        if me.email or me.id:
+            return f"{me.email or me.id} at {settings.host}"
+        credential = settings.api_key or settings.token or ""
+        return f"account {hashlib.sha256(credential.encode()).hexdigest()[:12]} at {settings.host}"
+
+    def seconds(self) -> float:
+        """Return the time in unix seconds."""
+        return self.clock().timestamp()
+
+    @cached_property
+    def policy(self) -> Policy:
+        """What the operator allows. Raises `InvalidArguments` for settings that name what there is not."""
+        from salesos_inbox.tools.catalogue import CATALOGUE
+
+        settings = self.settings
+        return Policy(
+            read_rules(settings.policy, {tool.name: tool.mildest_effect for tool in CATALOGUE}),
+            settings.allowed_recipients,
+            settings.most_recipients,
+            settings.messages_per_hour,
+        )
+
+    @cached_property
+    def consent(self) -> Consent:
+        """How a person's consent is come by."""
+        from salesos_inbox.approval.consent import Consent
+        from salesos_inbox.approval.ladder import Ladder
+
+        settings = self.settings
+        if settings.browser and settings.approval in ("auto", "page"):
+            from salesos_inbox.approval.page import ApprovalPage, open_browser
+
+            self._page = ApprovalPage(self.ledger, clock=self.seconds, open_browser=self.open_browser or open_browser)
+        ladder = Ladder(self.ledger, settings.approval_seconds, self.seconds, settings.approval, self._page)
+        return Consent(self.ledger, self.policy, ladder, self.seconds)
+
     async def close(self) -> None:
-        """Close the connections and the ledger."""
+        """Close the connections, the page and the ledger."""
+        if self._page is not None:
+            self._page.close()
         self.ledger.close()
         if self._client is not None:
             await self._client.__aexit__()
@@ -138,6 +193,8 @@ class Desk:
 
     services: Services
     context: Context[Any, Any]
+    called_at: float | None = None
+    """When the call came in, in unix seconds."""
 
     @property
     def client(self) -> InboxClient:
@@ -219,41 +276,41 @@ class Desk:
         names = ", ".join(one_line(found.name or found.type, 30) for found in folders[:10])
         raise InvalidArguments(f"There is no folder {quoted(name)}: choose one of {names}.")
 
-    async def approve(self, card: Card, effect: Effect, thread_count: int = 1) -> bool:
-        """Return once this may happen: at once where the policy allows it, else after a person approved `card`.
+    @asynccontextmanager
+    async def operation(self, proposal: Proposal, earlier: Operation | None = None) -> AsyncGenerator[Approval]:
+        """Enter once this may happen: at once where the policy allows it, else after a person approved its card.
 
-        Tells whether a person was asked, while the mailbox may have changed.
+        `earlier` is an attempt at the same that the card speaks of. Raises as `Consent.operation` does.
         """
-        if decide(effect, thread_count) is Decision.ALLOW:
-            return False
-        from salesos_inbox.approval.ladder import ask
+        consent, user = self.services.consent, await self.user()
+        async with consent.operation(self.context, user, proposal, earlier, called_at=self.called_at) as approval:
+            yield approval
 
-        settings = self.services.settings
-        await ask(
-            self.context,
-            self.services.ledger,
-            card,
-            seconds=settings.approval_seconds,
-            clock=lambda: self.now().timestamp(),
-        )
-        return True
-
-    async def keep_undo(self, steps: Sequence[Step]) -> str | None:
-        """Keep the steps that take a change back, and return the id to ask for it by.
+    async def keep_undo(self, steps: Sequence[Step], tool: str, about: Mapping[str, Any]) -> str | None:
+        """Keep the steps that take a change back, and return the id to ask for it by; `about` is for the log.
 
         None without any, or where they cannot be kept: the change has happened all the same.
         """
         if not steps:
             return None
-        try:
-            return self.services.ledger.keep_undo(await self.user(), steps, self.now().timestamp())
-        except InboxError:
-            return None
+        with suppress(InboxError), anyio.CancelScope(shield=True):
+            user = await self.user()
+            return self.services.ledger.keep_undo(user, steps, self.services.seconds(), tool=tool, about=about)
+        return None
+
+    async def take_back(self, scheduled_id: str) -> None:
+        """Record that a scheduled message will not leave, so that the same content is another message."""
+        with suppress(InboxError):
+            self.services.ledger.take_back(await self.user(), scheduled_id, self.services.seconds())
+
+    async def note(self, what: str, tool: str, about: Mapping[str, Any]) -> None:
+        """Write what has happened into the activity log, if that can be written."""
+        with suppress(InboxError):
+            self.services.ledger.note(await self.user(), what, tool, about, self.services.seconds())
 
     async def user(self) -> str:
         """Return who the ledger's entries belong to."""
-        me = await self.services.me()
-        return me.id or me.email or "the only user"
+        return await self.services.user()
 
     async def progress(self, done: int, total: int, message: str) -> None:
         """Tell the client how far the call is."""
@@ -266,7 +323,11 @@ _WELL_KNOWN = frozenset({"inbox", "sent", "drafts", "scheduled", "archive", "tra
 
 async def open_desk(context: Context[Any, Any]) -> Desk:
     """Return the desk for the call that `context` belongs to."""
-    return Desk(cast("_ServesInbox", context.mcp_server).services, context)
+    services = cast("_ServesInbox", context.mcp_server).services
+    called_at = services.seconds()
+    if context.request_state:
+        services.consent.ladder.void_if_quick(context, called_at)
+    return Desk(services, context, called_at)
 
 
 Inbox = Annotated[Desk, Resolve(open_desk)]

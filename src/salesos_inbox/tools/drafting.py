@@ -1,5 +1,9 @@
 """Writing without sending."""
 
+from dataclasses import replace
+
+from salesos_inbox.approval.card import Provenance, Recipient, message_card
+from salesos_inbox.approval.consent import Proposal
 from salesos_inbox.contract import models
 from salesos_inbox.errors import InvalidArguments
 from salesos_inbox.mail.unicode import one_line
@@ -27,7 +31,25 @@ async def save_draft(
     if not (composed.body or composed.subject or composed.recipients):
         raise InvalidArguments("The draft is empty: give at least a body, a subject or a recipient.")
     message = composed.email().model_dump(exclude={"draft_id", "scheduled_for"})
-    saved = await inbox.client.save_draft(models.SaveDraft.model_validate({**message, "id": composed.draft_id}))
+    draft = models.SaveDraft.model_validate({**message, "id": composed.draft_id})
+    card = message_card(
+        recipients=[Recipient(kind, address.email, Provenance.UNCHECKED) for kind, address in composed.recipients],
+        subject=composed.subject,
+        body=composed.body,
+        in_thread=composed.thread.subject if composed.thread else None,
+    )
+    card = replace(
+        card,
+        title="Save this draft?",
+        approve="Save it",
+        warnings=(),
+        facts=tuple(replace(fact, note="") for fact in card.facts if fact.label != "Leaves"),
+        content=f"{composed.draft_id or ''}\n{composed.content(None)}",
+    )
+    about = {"to": written(composed.to), "subject": composed.subject, "thread_id": composed.thread_id}
+    async with inbox.operation(Proposal((("save_draft", Effect.CHANGE),), card, about)):
+        saved = await inbox.client.save_draft(draft)
+    await inbox.note("draft saved", "save_draft", {**about, "draft_id": saved.id or composed.draft_id})
     return DraftSaved(
         status="draft_saved",
         to=written(composed.to) or [],

@@ -3,12 +3,13 @@
 from typing import Literal
 
 from salesos_inbox.approval.card import facts_card
+from salesos_inbox.approval.consent import Proposal
 from salesos_inbox.approval.ledger import Step
 from salesos_inbox.contract import models
 from salesos_inbox.errors import Conflict, InvalidArguments, NotFound
 from salesos_inbox.mail.unicode import one_line, quoted
 from salesos_inbox.tools._args import RecordId, RecordType, ThreadId, When, check_id, read_when
-from salesos_inbox.tools._kit import Effect, Inbox, tool
+from salesos_inbox.tools._kit import Desk, Effect, Inbox, tool
 from salesos_inbox.views import NOTE_CHARACTERS, FollowUpRemoved, FollowUpSet, RecordLink, people, record
 
 
@@ -23,17 +24,20 @@ async def link_crm_record(
     status: Literal["linked", "unchanged"] = "unchanged"
     undo_id = None
     if linked is None:
+        wanted = models.CrmLink(entity_type=record_type, entity_id=record_id)
+        proposal = await _proposal(inbox, "link_crm_record", thread, "Link it", _RECORD, record(wanted))
         try:
-            linked = await inbox.client.link_crm_record(thread_id, record_type, record_id)
+            async with inbox.operation(proposal):
+                linked = await inbox.client.link_crm_record(thread_id, record_type, record_id)
             status = "linked"
             step = Step("unlink", (thread_id,), record_type=record_type, record_id=record_id)
-            undo_id = await inbox.keep_undo([step])
+            undo_id = await inbox.keep_undo([step], proposal.tool, proposal.about)
         except NotFound:
             raise NotFound(
                 f"There is no {record_type} {quoted(record_id)} in the CRM: ask the user for its id."
             ) from None
         except Conflict:
-            linked = models.CrmLink(entity_type=record_type, entity_id=record_id)
+            linked = wanted
     return RecordLink(
         status=status,
         thread_id=thread_id,
@@ -52,17 +56,12 @@ async def unlink_crm_record(
     linked = _find(thread, record_type, record_id)
     if linked is None:
         return RecordLink(status="unchanged", thread_id=thread_id, record=f"{record_type} {record_id}")
-    facts = [
-        ("Record", record(linked)),
-        ("Conversation", one_line(thread.subject, 120) or "(no subject)"),
-        ("With", people(thread, await inbox.own_addresses())),
-    ]
-    await inbox.approve(facts_card("Unlink this CRM record from the conversation?", "Unlink it", facts), Effect.DESTROY)
-    await inbox.client.unlink_crm_record(thread_id, record_type, record_id)
+    proposal = await _proposal(inbox, "unlink_crm_record", thread, "Unlink it", _RECORD, record(linked))
+    async with inbox.operation(proposal):
+        await inbox.client.unlink_crm_record(thread_id, record_type, record_id)
     step = Step("link", (thread_id,), record_type=record_type, record_id=record_id)
-    return RecordLink(
-        status="unlinked", thread_id=thread_id, record=record(linked), undo_id=await inbox.keep_undo([step])
-    )
+    undo_id = await inbox.keep_undo([step], proposal.tool, proposal.about)
+    return RecordLink(status="unlinked", thread_id=thread_id, record=record(linked), undo_id=undo_id)
 
 
 @tool("Set a follow-up", Effect.CHANGE)
@@ -72,15 +71,17 @@ async def set_follow_up(inbox: Inbox, thread_id: ThreadId, remind_at: When, note
     moment = read_when(remind_at, inbox.timezone, inbox.now())
     note = _note(note)
     thread = await inbox.client.get_thread(thread_id)
-    await inbox.client.set_follow_up(thread_id, models.SetFollowUp(reminder_date=moment, note=note))
     times = inbox.times(moment)
+    proposal = await _proposal(inbox, "set_follow_up", thread, "Set it", "Reminder", times.local, note)
+    async with inbox.operation(proposal):
+        await inbox.client.set_follow_up(thread_id, models.SetFollowUp(reminder_date=moment, note=note))
     return FollowUpSet(
         status="set",
         thread_id=thread_id,
         local_time=times.local,
         zone=times.zone,
         utc_time=times.utc,
-        undo_id=await inbox.keep_undo([_former_follow_up(thread)]),
+        undo_id=await inbox.keep_undo([_former_follow_up(thread)], proposal.tool, proposal.about),
     )
 
 
@@ -91,10 +92,37 @@ async def remove_follow_up(inbox: Inbox, thread_id: ThreadId) -> FollowUpRemoved
     thread = await inbox.client.get_thread(thread_id)
     if thread.follow_up is None:
         return FollowUpRemoved(status="unchanged", thread_id=thread_id)
-    await inbox.client.remove_follow_up(thread_id)
-    return FollowUpRemoved(
-        status="removed", thread_id=thread_id, undo_id=await inbox.keep_undo([_former_follow_up(thread)])
-    )
+    reminder = thread.follow_up.reminder_date
+    at = inbox.show_time(reminder) if reminder else "(no time)"
+    proposal = await _proposal(inbox, "remove_follow_up", thread, "Remove it", "Reminder", at)
+    async with inbox.operation(proposal):
+        await inbox.client.remove_follow_up(thread_id)
+    undo_id = await inbox.keep_undo([_former_follow_up(thread)], proposal.tool, proposal.about)
+    return FollowUpRemoved(status="removed", thread_id=thread_id, undo_id=undo_id)
+
+
+_RECORD = "Record"
+_TITLES = {
+    "link_crm_record": "Link this CRM record to the conversation?",
+    "unlink_crm_record": "Unlink this CRM record from the conversation?",
+    "set_follow_up": "Set this reminder?",
+    "remove_follow_up": "Remove this reminder?",
+}
+
+
+async def _proposal(
+    inbox: Desk, tool: str, thread: models.Thread, approve: str, label: str, value: str, note: str | None = None
+) -> Proposal:
+    """Return the card for what is to be done with one conversation: its subject, its people and `value`."""
+    facts = [
+        (label, value),
+        *([("Note", note)] if note else []),
+        ("Conversation", one_line(thread.subject, 120) or "(no subject)"),
+        ("With", people(thread, await inbox.own_addresses())),
+    ]
+    effect = Effect.DESTROY if tool == "unlink_crm_record" else Effect.CHANGE
+    about = {label.lower(): value, "thread_id": thread.id}
+    return Proposal(((tool, effect),), facts_card(_TITLES[tool], approve, facts, thread.id), about)
 
 
 def _note(text: str | None) -> str | None:

@@ -1,10 +1,14 @@
 """Marking, starring, archiving, moving and deleting threads, one, several, or by a whole plan."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from salesos_inbox.approval.card import threads_card
+from salesos_inbox.approval.consent import Proposal
 from salesos_inbox.contract import models
 from salesos_inbox.errors import Conflict, InboxError, InvalidArguments
 from salesos_inbox.mail.unicode import quoted
@@ -82,32 +86,33 @@ async def delete_threads(inbox: Inbox, thread_ids: ThreadIds) -> Changes:
     return await _sort(inbox, Action("delete"), thread_ids, inbox.client.delete_batch)
 
 
-@tool("Carry out a triage plan", Effect.DESTROY)
+@tool("Carry out a triage plan", Effect.DESTROY, mildest_effect=Effect.CHANGE)
 async def bulk_update_threads(inbox: Inbox, plan: list[PlanStep]) -> PlanChanges:
     """Carry out a whole plan over up to 1,000 threads in one call; move needs a folder. Asks the user once if the
     plan deletes or changes more than 25."""
     actions = await _checked(inbox, plan)
-    ids = [thread_id for _, thread_ids in actions for thread_id in thread_ids]
-    known = await _approved(inbox, actions)
-    report, done, reached = Report(), 0, 0
-    stopped: InboxError | None = None
+    tools = (("bulk_update_threads", Effect.CHANGE), *(tool for action, _ in actions for tool in action.tools))
+    async with _approved(inbox, tools, actions) as leave:
+        report, count, done, reached = leave.report, sum(len(ids) for _, ids in leave.actions), 0, 0
+        stopped: InboxError | None = None
 
-    async def after_batch(number: int) -> None:
-        nonlocal done
-        done += number
-        await inbox.progress(done, len(ids), f"{done} of {len(ids)} threads")
+        async def after_batch(number: int) -> None:
+            nonlocal done
+            done += number
+            leave.prolong()
+            await inbox.progress(done, count, f"{done} of {count} threads")
 
-    for action, thread_ids in actions:
-        if stopped:
-            report.add(action.label, "failed", thread_ids, "Not tried, as an earlier step of the plan failed.")
-        else:
-            request = bulk_request(inbox, action)
-            stopped = await change(inbox, action, thread_ids, known, report, request, after_batch)
-        reached += len(thread_ids)
-        if done < reached:
-            await after_batch(reached - done)
-    undo_id, note = await _way_back(inbox, report, stopped)
-    return PlanChanges(results=report.results, undo_id=undo_id, note=note)
+        for action, thread_ids in leave.actions:
+            if stopped:
+                report.add(action.label, "failed", thread_ids, "Not tried, as an earlier step of the plan failed.")
+            else:
+                request = bulk_request(inbox, action)
+                stopped = await change(inbox, action, thread_ids, leave.known, report, request, after_batch)
+            reached += len(thread_ids)
+            if done < reached:
+                await after_batch(reached - done)
+        leave.end(stopped)
+    return PlanChanges(results=report.results, undo_id=leave.undo_id, note=leave.note)
 
 
 async def _sort(
@@ -120,28 +125,55 @@ async def _sort(
             return await batch(ids)
         return as_result(action, ids[0], await single(ids[0]))
 
-    ids = unique_ids(thread_ids)
-    known = await _approved(inbox, [(action, ids)])
-    report = Report()
-    stopped = await change(inbox, action, ids, known, report, request)
-    undo_id, note = await _way_back(inbox, report, stopped)
-    results = [Outcome(outcome=one.outcome, thread_ids=one.thread_ids, reason=one.reason) for one in report.results]
-    return Changes(results=results, undo_id=undo_id, note=note)
+    async with _approved(inbox, action.tools, [(action, unique_ids(thread_ids))]) as leave:
+        for _, ids in leave.actions:
+            leave.end(await change(inbox, action, ids, leave.known, leave.report, request))
+    results = [
+        Outcome(outcome=one.outcome, thread_ids=one.thread_ids, reason=one.reason) for one in leave.report.results
+    ]
+    return Changes(results=results, undo_id=leave.undo_id, note=leave.note)
 
 
-async def _way_back(inbox: Desk, report: Report, stopped: InboxError | None) -> tuple[str | None, str | None]:
-    """Return the undo_id of what was done, or why there is none; where nothing was done for a failure, raise that."""
-    if stopped and not report.anything_done:
-        raise stopped
-    undo_id = await inbox.keep_undo(report.steps)
-    return undo_id, _NO_UNDO if report.steps and not undo_id else None
+@dataclass
+class _Leave:
+    """Leave to change threads: the actions that were approved, the threads as they are, and what became of them."""
+
+    inbox: Desk
+    tool: str
+    operation_id: str | None
+    actions: list[tuple[Action, list[str]]]
+    known: Known
+    report: Report
+    undo_id: str | None = None
+    note: str | None = None
+
+    def prolong(self) -> None:
+        """Say that a long plan is still at work."""
+        if self.operation_id is not None:
+            self.inbox.services.ledger.prolong(self.operation_id, self.inbox.services.seconds())
+
+    def end(self, stopped: InboxError | None) -> None:
+        """Raise what stopped the change where nothing was done before."""
+        if stopped and not self.report.anything_done:
+            raise stopped
+
+    async def keep_undo(self) -> None:
+        """Keep the way back of what was done, or say that there is none."""
+        steps = self.report.steps
+        about = {"threads": sum(len(step.thread_ids) for step in steps), "action": ", ".join(self.report.actions_done)}
+        self.undo_id = await self.inbox.keep_undo(steps, self.tool, about)
+        self.note = _NO_UNDO if steps and not self.undo_id else None
 
 
 _NO_UNDO = "There is no undo_id, as the server cannot keep its ledger: take it back with another change if need be."
+_LEFT_OUT = "The user left it out."
 
 
-async def _approved(inbox: Desk, actions: list[tuple[Action, list[str]]]) -> Known:
-    """Return the threads as they are once the actions may happen.
+@asynccontextmanager
+async def _approved(
+    inbox: Desk, tools: tuple[tuple[str, Effect], ...], actions: list[tuple[Action, list[str]]]
+) -> AsyncGenerator[_Leave]:
+    """Enter with the threads as they are once the actions may happen; on the way out their undo is kept.
 
     A person is asked where something would be deleted or much would be changed; what is already so
     does not count. What changed while they thought is seen: nothing is put into the trash twice.
@@ -150,21 +182,36 @@ async def _approved(inbox: Desk, actions: list[tuple[Action, list[str]]]) -> Kno
     wanted = list(dict.fromkeys(thread_id for _, ids in actions for thread_id in ids))
     known = await look(inbox, wanted)
     needed = _needed(actions, known)
+    if not needed:
+        yield _Leave(inbox, tools[0][0], None, actions, known, Report())
+        return
     count = sum(len(ids) for _, ids in needed)
-    if not count:
-        return known
     own = await inbox.own_addresses()
     deletes = [action.name == "delete" for action, _ in needed]
     threads = f"{count} thread{'s' * (count > 1)}"
     title = f"Move {threads} to the trash?" if all(deletes) else f"Change {threads} in your mailbox?"
-    card = threads_card(title, "Do it", [(action.title, card_lines(ids, known, own)) for action, ids in needed])
-    if not await inbox.approve(card, Effect.DESTROY if any(deletes) else Effect.CHANGE, count):
-        return known
-    fresh = await look(inbox, wanted)
-    shown = {(action, thread_id) for action, ids in needed for thread_id in ids}
-    if any((action, thread_id) not in shown for action, ids in _needed(actions, fresh) for thread_id in ids):
-        raise Conflict("The mailbox changed while the user was asked, so nothing was done: call again.")
-    return fresh
+    card = threads_card(
+        title, "Do it", [(action.title, action.label, card_lines(ids, known, own)) for action, ids in needed]
+    )
+    about = {"threads": count, "action": ", ".join(action.label for action, _ in needed)}
+    async with inbox.operation(Proposal(tools, card, about, count)) as approval:
+        if approval.operation_id is not None:
+            known = await look(inbox, wanted)
+        shown = {(action, thread_id) for action, ids in needed for thread_id in ids}
+        if any((action, thread_id) not in shown for action, ids in _needed(actions, known) for thread_id in ids):
+            raise Conflict("The mailbox changed while the user was asked, so nothing was done: call again.")
+        leave = _Leave(inbox, tools[0][0], approval.operation_id, [], known, Report())
+        for action, ids in actions:
+            left_out = {
+                item for item in ids if (action, item) in shown and not approval.covers(f"{action.label} {item}")
+            }
+            leave.report.add(action.label, "unchanged", (item for item in ids if item in left_out), _LEFT_OUT)
+            leave.actions.append((action, [item for item in ids if item not in left_out]))
+        approval.receipt["threads"] = sum(len(ids) for _, ids in _needed(leave.actions, known))
+        try:
+            yield leave
+        finally:
+            await leave.keep_undo()
 
 
 def _needed(actions: list[tuple[Action, list[str]]], known: Known) -> list[tuple[Action, list[str]]]:

@@ -1,66 +1,85 @@
 """Taking a change back."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import cast
 
-from salesos_inbox.approval.card import threads_card
+from salesos_inbox.approval.card import Card, facts_card, threads_card
+from salesos_inbox.approval.consent import Proposal
 from salesos_inbox.approval.ledger import Step
-from salesos_inbox.approval.policy import Decision, decide
+from salesos_inbox.approval.policy import Decision
 from salesos_inbox.contract import models
 from salesos_inbox.errors import Conflict, InboxError, NotFound
+from salesos_inbox.mail.unicode import quoted
 from salesos_inbox.tools._args import UndoId, check_id
 from salesos_inbox.tools._changes import Action, Report, bulk_request, card_lines, change, look
 from salesos_inbox.tools._kit import Desk, Effect, Inbox, tool
-from salesos_inbox.views import PlanChanges
+from salesos_inbox.tools.sending import scheduled_email
+from salesos_inbox.views import PlanChanges, StepOutcome
 
 
 @tool("Undo a change", Effect.CHANGE)
 async def undo_change(inbox: Inbox, undo_id: UndoId) -> PlanChanges:
-    """Take back an archive, move, delete, star, read, link or follow-up change; not a draft, a sent or a
-    cancelled message."""
+    """Take back an archive, move, delete, star, read, link or follow-up change, or a message that has not left yet."""
     undo_id = check_id("undo_id", undo_id)
     user, ledger = await inbox.user(), inbox.services.ledger
-    await _approve(inbox, ledger.read_undo(user, undo_id))
-    steps = ledger.take_undo(user, undo_id, inbox.now().timestamp())
+    proposal = await _proposal(inbox, undo_id, ledger.read_undo(user, undo_id, inbox.services.seconds()))
     report = Report()
     stopped: InboxError | None = None
     finished = False
-    try:
-        for step in steps:
-            if stopped:
-                report.add(step.action, "failed", step.thread_ids, "Not tried, as an earlier step failed.")
-            else:
-                stopped = await _take_back(inbox, step, report)
-        finished = stopped is None
-    finally:
-        if not finished:
-            # Each step states a target, so that what is done already is not harmed by another try.
-            ledger.release_undo(user, undo_id)
-    if stopped and not report.anything_done:
-        raise stopped
+    async with inbox.operation(proposal):
+        steps = ledger.take_undo(user, undo_id, inbox.services.seconds())
+        try:
+            for step in steps:
+                if stopped:
+                    report.add(step.action, "failed", step.thread_ids, "Not tried, as an earlier step failed.")
+                else:
+                    stopped = await _take_back(inbox, step, report)
+            finished = stopped is None
+        finally:
+            if not finished:
+                # Each step states a target, so that what is done already is not harmed by another try.
+                with suppress(InboxError):
+                    ledger.release_undo(user, undo_id, inbox.services.seconds())
+        if stopped and not report.anything_done:
+            raise stopped
     note = "Call undo_change again for what failed." if stopped else None
     return PlanChanges(results=report.results, note=note)
 
 
-async def _approve(inbox: Desk, steps: list[Step]) -> None:
-    """Ask a person where much would be changed back, as for any change of that size."""
+async def _proposal(inbox: Desk, undo_id: str, steps: list[Step]) -> Proposal:
+    """Return the card for changing threads back, as for any change of that size."""
     count = sum(len(step.thread_ids) for step in steps)
-    if decide(Effect.CHANGE, count) is Decision.ALLOW:
-        return
+    tools, about = (("undo_change", Effect.CHANGE),), {"undo_id": undo_id, "threads": count}
+    if inbox.services.policy.decide("undo_change", Effect.CHANGE, count) is not Decision.ASK:
+        return Proposal(tools, Card("", "", content=undo_id), about, count)
+    messages = [await scheduled_email(inbox, step.scheduled_id or "") for step in steps if step.scheduled_id]
+    if messages:
+        facts = [("To", to) for to in messages[0].to] + [("Subject", messages[0].subject or "(none)")]
+        return Proposal(tools, facts_card("Take this message back?", "Take it back", facts, undo_id), about, count)
     known = await look(inbox, [thread_id for step in steps for thread_id in step.thread_ids])
     own = await inbox.own_addresses()
-    groups = [
-        (Action(cast("models.BulkAction", step.action), step.folder).title, card_lines(step.thread_ids, known, own))
-        for step in steps
-        if step.action not in _SINGLE
-    ]
-    await inbox.approve(threads_card(f"Change {count} threads back?", "Undo it", groups), Effect.CHANGE, count)
+    groups = [(_title(step), step.action, card_lines(step.thread_ids, known, own)) for step in steps]
+    card = threads_card(f"Change {count} thread{'s' * (count > 1)} back?", "Undo it", groups)
+    return Proposal(tools, replace(card, content=undo_id), about, count)
+
+
+def _title(step: Step) -> str:
+    if step.action in _SINGLE_TITLES:
+        return _SINGLE_TITLES[step.action]
+    return Action(cast("models.BulkAction", step.action), step.folder).title
 
 
 async def _take_back(inbox: Desk, step: Step, report: Report) -> InboxError | None:
     """Carry out one step and add what became of its threads; returns the error that stopped it."""
-    if step.action not in _SINGLE:
+    if step.scheduled_id:
+        reason = await _take_back_message(inbox, step.scheduled_id)
+        outcome = StepOutcome(action="send", outcome="done", thread_ids=list(step.thread_ids), reason=reason)
+        report.results.append(outcome)
+        return None
+    if step.action not in _SINGLE_TITLES:
         action = Action(cast("models.BulkAction", step.action), step.folder)
         try:
             known = await look(inbox, step.thread_ids)
@@ -104,6 +123,37 @@ async def _remove_follow_up(inbox: Desk, step: Step) -> None:
     await inbox.client.remove_follow_up(step.thread_ids[0])
 
 
+async def _take_back_message(inbox: Desk, scheduled_id: str) -> str:
+    """Cancel a message that waits for its moment, keep it as a draft, and say so.
+
+    Raises `Conflict` where it has left.
+    """
+    try:
+        waiting = await scheduled_email(inbox, scheduled_id)
+        await inbox.client.cancel_scheduled(waiting.id)
+        await inbox.take_back(waiting.id)
+    except (Conflict, NotFound) as error:
+        raise Conflict(
+            "The message does not wait any more, as it has left or was cancelled: list_threads folder=sent shows "
+            "what has left."
+        ) from error
+    draft = models.SaveDraft(
+        to=waiting.to, cc=waiting.cc, bcc=waiting.bcc, subject=waiting.subject, body_text=waiting.body_text,
+        thread_id=waiting.thread_id,
+    )  # fmt: skip
+    try:
+        saved = await inbox.client.save_draft(draft)
+    except InboxError:
+        return "It did not leave, but could not be kept as a draft: save it again with save_draft."
+    return f"It did not leave; its text is kept as draft {quoted(saved.id, 100)}."
+
+
+_SINGLE_TITLES = {
+    "link": "Link the CRM record again",
+    "unlink": "Unlink the CRM record",
+    "set_follow_up": "Set the former reminder again",
+    "remove_follow_up": "Remove the reminder",
+}
 _SINGLE: dict[str, Callable[[Desk, Step], Awaitable[None]]] = {
     "link": _link,
     "unlink": _unlink,
