@@ -364,12 +364,15 @@ def addresses(emails: Iterable[str]) -> list[str] | None:
     return [*shown[:SHOWN_RECIPIENTS], *_rest(len(shown) - SHOWN_RECIPIENTS)] or None
 
 
-def attachment_names(
-    attachments: Iterable[models.Attachment], limit: int | None = SHOWN_ATTACHMENTS
-) -> list[str] | None:
-    """Return attachments as `name (type, size)`, the first `limit` (None: all); None without any."""
+def attachment_names(attachments: Iterable[models.Attachment]) -> list[str] | None:
+    """Return the first attachments as `name (type, size)` and how many more there are, None without any."""
     shown = [_attachment(item) for item in attachments]
-    return [*shown[:limit], *_rest(len(shown) - limit if limit is not None else 0)] or None
+    return [*shown[:SHOWN_ATTACHMENTS], *_rest(len(shown) - SHOWN_ATTACHMENTS)] or None
+
+
+def attached_files(attachments: Iterable[models.Attachment]) -> list[str]:
+    """Return all attachments as `name (size)`, as a person needs no more."""
+    return [f"{one_line(item.filename or 'unnamed', 80)} ({_size(item.size)})" for item in attachments]
 
 
 def _attachment(item: models.Attachment) -> str:

@@ -26,12 +26,12 @@ from salesos_inbox.approval.card import (
     Remark,
     ThreadLine,
     facts_card,
-    inert,
     local_and_utc,
     message_card,
     odd_time,
     threads_card,
 )
+from salesos_inbox.approval.inert import inert
 
 ANN = Recipient("To", "ann@helix.example", Provenance.IN_THREAD)
 EVE = Recipient("Bcc", "eve@elsewhere.example", Provenance.FIRST_CONTACT)

@@ -8,15 +8,15 @@ the message with a margin, so that neither can pass for the other.
 
 import json
 import re
-import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
 from itertools import groupby
 from typing import Any, Final, Literal, Self
 
-from salesos_inbox.mail.unicode import clean, one_line, whole_characters
+from salesos_inbox.approval.inert import LINE_BREAK, inert, isolated, one_safe_line, shown_address, visible
+from salesos_inbox.mail.unicode import whole_characters
 
 BODY_CHARACTERS = 6_000
 """How much of a message's body a card shows."""
@@ -139,7 +139,7 @@ class Card:
         lines = [
             self.title,
             *([*warnings, ""] if warnings else []),
-            *(f"{fact.label}: {_isolated(fact.value)}{f' ({fact.note})' if fact.note else ''}" for fact in self.facts),
+            *(f"{fact.label}: {isolated(fact.value)}{f' ({fact.note})' if fact.note else ''}" for fact in self.facts),
             *(line for group in self.groups for line in _group_text(group)),
             *(["Message:", *map(_body_text, self.body)] if self.body else []),
         ]
@@ -206,14 +206,14 @@ def message_card(
     again = " again" if earlier else ""
     undo = f"in {_count(undo_seconds, 'second')}; it can be taken back until then"
     facts = [
-        *(Fact(_shown(item.kind, 20), _address(item.email), _note(item)) for item in recipients),
-        Fact("Subject", _shown(subject, LONGEST_SUBJECT) or "(none)"),
+        *(Fact(one_safe_line(item.kind, 20), shown_address(item.email), _note(item)) for item in recipients),
+        Fact("Subject", one_safe_line(subject, LONGEST_SUBJECT) or "(none)"),
         Fact("Conversation", "a new one")
         if in_thread is None
-        else Fact("In reply to", _shown(in_thread, 200) or "(no subject)"),
-        *(Fact("Linked to", _shown(record, 300) or "(none)") for record in records),
-        Fact("Leaves", _shown(when, 200) if when else undo if undo_seconds else "at once"),
-        *(Fact("Attached", _shown(name, 300) or "(a file without a name)") for name in attachments),
+        else Fact("In reply to", one_safe_line(in_thread, 200) or "(no subject)"),
+        *(Fact("Linked to", one_safe_line(record, 300) or "(none)") for record in records),
+        Fact("Leaves", one_safe_line(when, 200) if when else undo if undo_seconds else "at once"),
+        *(Fact("Attached", one_safe_line(name, 300) or "(a file without a name)") for name in attachments),
     ]
     addresses = [[item.kind, item.email] for item in recipients]
     return Card(
@@ -236,7 +236,7 @@ def threads_card(title: str, approve: str, groups: Sequence[tuple[str, str, Sequ
         approve=approve,
         groups=tuple(
             Group(
-                f"{_shown(action, 120)} ({_count(len(threads), 'thread')})",
+                f"{one_safe_line(action, 120)} ({_count(len(threads), 'thread')})",
                 tuple(Item(f"{key} {line.thread_id}", _thread(line)) for line in threads),
             )
             for action, key, threads in groups
@@ -255,7 +255,7 @@ def facts_card(title: str, approve: str, facts: Sequence[tuple[str, str]], conte
         title=title,
         approve=approve,
         facts=tuple(
-            Fact(label, (_address(value) if label in _RECIPIENT_LABELS else _shown(value, 300)) or "(none)")
+            Fact(label, (shown_address(value) if label in _RECIPIENT_LABELS else one_safe_line(value, 300)) or "(none)")
             for label, value in facts
         ),
         content=json.dumps([[list(fact) for fact in facts], content]),
@@ -314,7 +314,7 @@ def _note(recipient: Recipient) -> str:
 
 
 def _said(words: str, recipient: Recipient) -> str:
-    added_by = _isolated(_address(recipient.added_by)) if recipient.added_by else "somebody else"
+    added_by = isolated(shown_address(recipient.added_by)) if recipient.added_by else "somebody else"
     return words.format(added_by=added_by)
 
 
@@ -323,7 +323,7 @@ def _warnings(
 ) -> Iterator[str]:
     """Yield what stands first: what a person would be sorry not to have seen."""
     if earlier:
-        yield _EARLIER[earlier.outcome].format(at=_shown(earlier.at, 200))
+        yield _EARLIER[earlier.outcome].format(at=one_safe_line(earlier.at, 200))
     for domain, known in dict.fromkeys((_after_at(item.email), item.looks_like) for item in recipients):
         if known:
             yield f"{_domain(domain)} looks like {_domain(known)}, which you know."
@@ -337,13 +337,13 @@ def _warnings(
     if attached and any(item.looks_like or item.provenance in _DOUBTFUL for item in recipients):
         yield f"The addresses named above would get {_count(attached, 'file')} with it."
     if odd_time:
-        yield f"It would leave {_shown(odd_time, 100)}."
+        yield f"It would leave {one_safe_line(odd_time, 100)}."
     if similar and similar.strip():
-        yield _shown(similar, 500)
+        yield one_safe_line(similar, 500)
 
 
 def _listed(emails: Sequence[str]) -> str:
-    named = ", ".join(_isolated(_address(email)) for email in emails[:LISTED_ADDRESSES])
+    named = ", ".join(isolated(shown_address(email)) for email in emails[:LISTED_ADDRESSES])
     rest = len(emails) - LISTED_ADDRESSES
     return f"{named} and {rest} more, marked below" if rest > 0 else named
 
@@ -353,12 +353,11 @@ def _after_at(email: str) -> str:
 
 
 def _domain(domain: str) -> str:
-    return _isolated(_shown(domain, 300))
+    return isolated(one_safe_line(domain, 300))
 
 
 # The message and the threads
 
-_LINE_BREAK = re.compile("\r\n|[\n\r\v\f\x85\u2028\u2029]")
 _BLANK_LINE = re.compile(r"[^\S\x1c-\x1f]*")
 _MOST_BLANK_LINES = 3
 
@@ -368,7 +367,7 @@ def _body_lines(body: str) -> Iterator[str]:
 
     Of a long one the beginning and the end are shown, where something may hide as well.
     """
-    lines = [piece for line in _without_gaps(_LINE_BREAK.split(body.rstrip(" \t\r\n"))) for piece in _wrapped(line)]
+    lines = [piece for line in _without_gaps(LINE_BREAK.split(body.rstrip(" \t\r\n"))) for piece in _wrapped(line)]
     beginning, end = _fitting(lines), _fitting(lines[::-1])
     left_out = lines[beginning : len(lines) - end]
     if len(lines) <= BODY_LINES and sum(map(len, lines)) <= BODY_CHARACTERS:
@@ -412,156 +411,23 @@ def _fitting(lines: Iterable[str]) -> int:
 
 
 def _shown_line(line: str) -> str:
-    return line if isinstance(line, Remark) else inert(_visible(line))
+    return line if isinstance(line, Remark) else inert(visible(line))
 
 
 def _body_text(line: str) -> str:
-    return line if isinstance(line, Remark) else f"{MARGIN} {_isolated(line)}".rstrip()
+    return line if isinstance(line, Remark) else f"{MARGIN} {isolated(line)}".rstrip()
 
 
 def _group_text(group: Group) -> Iterator[str]:
     yield f"{group.title}:"
-    yield from (f"• {_isolated(item.text)}" for item in group.items[:LISTED_THREADS])
+    yield from (f"• {isolated(item.text)}" for item in group.items[:LISTED_THREADS])
     if len(group.items) > LISTED_THREADS:
         yield f"({len(group.items) - LISTED_THREADS:,} more, not listed here)"
 
 
 def _thread(line: ThreadLine) -> str:
-    return f"{_shown(line.people, 200) or '(nobody)'}: {_shown(line.subject, 300) or '(no subject)'}"
+    return f"{one_safe_line(line.people, 200) or '(nobody)'}: {one_safe_line(line.subject, 300) or '(no subject)'}"
 
 
 def _count(number: int, thing: str) -> str:
     return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
-
-
-# Text of others, made safe
-
-_Rule = tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
-
-
-def _rules(*rules: tuple[str, str | Callable[[re.Match[str]], str]]) -> tuple[_Rule, ...]:
-    return tuple((re.compile(pattern), shown) for pattern, shown in rules)
-
-
-_FILES = "pdf|docx?|xlsx?|pptx?|od[st]|csv|txt|html?|xml|json|js|jpe?g|png|gif|eml|msg|ics"
-"""Endings of files that no domain ends in."""
-_MARKUP = _rules(
-    ("`", "ˋ"),
-    (r"\\", "⧵"),
-    (r"<(?=[A-Za-z/!?])", "‹"),
-    (r"&(?=(?:#\w|\w\w)\w*;)", "＆"),
-    (r"(?<!\s)\*|\*(?!\s)", "∗"),
-    (r"(?<!\s)~|~(?!\s)", "∼"),
-    (r"(?<![\w\s])_+|(?<=\s)_+(?![\s_])|(?<=[^\W_])_+(?!\w)", lambda run: "ˍ" * len(run[0])),
-    (r"\|\|", "∣∣"),
-    (r"\$(?! ?\d)", "＄"),
-)
-_LINKS = _rules(
-    (
-        # a host: a dot before an ending of letters, which no list of endings needs to know
-        rf"(?<=[^\s.(\[\"'“„«,;!?])\.(?=[^\W\d_](?:[^\W\d_]|[^\x00-\x7f\s]))"
-        rf"(?!(?i:{_FILES})(?![\w@/:-]|\.\w))",
-        "[.]",
-    ),
-    (r"(?<=\b[Ww][Ww][Ww])\.(?=\S)", "[.]"),
-    (r"(\d\.\d+\.\d+)\.(?=\d)", r"\1[.]"),
-    (r"(?<=[A-Za-z0-9])([。．｡])(?=[A-Za-z0-9])", r"[\1]"),
-    (r"(?<=[A-Za-z0-9+.-]{2}):(?=\S)(?!(?<=\d:)\d)", "[:]"),
-    ("//", "⁄⁄"),
-    (r"\](?=\()", "] "),
-    (r"\[(?=\[)", "[ "),
-)
-
-
-def inert(text: str) -> str:
-    """Return `text` so that no client makes a link of it, and neither Markdown nor HTML reshapes it.
-
-    Hosts and schemes are bracketed as people who report phishing do (`https[:]⁄⁄evil[.]example`,
-    `ann@evil[.]example`): it says at a glance "an address, and no link", needs no invisible character, and leaves all
-    other text alone: numbers, times and dates, "e.g.", `offer.pdf`. What Markdown and HTML take for
-    a sign becomes one that looks the same and means nothing (`∗`, `ˋ`, `‹`), and only where it
-    could act: "5 * 3", "a < b" and snake_case stay. Headings, tables, rules and fences need the start of a
-    line, which is always ours. Telephone numbers and times stay, though some systems offer to dial
-    them: bracketed they could not be read.
-    """
-    return _replaced(_replaced(text, _MARKUP), _LINKS)
-
-
-def _replaced(text: str, rules: Iterable[_Rule]) -> str:
-    for pattern, shown in rules:
-        text = pattern.sub(shown, text)
-    return text
-
-
-def _shown(text: str, limit: int) -> str:
-    """Return what somebody wrote on one line, in about `limit` characters; a cut ends in "…"."""
-    beginning = text[: 4 * limit]
-    rest = "…" if len(text) > len(beginning) else ""
-    return inert(one_line(_visible(beginning) + rest, limit))
-
-
-_HOST = r"[\w.\-\u0080-\U0010ffff]*[A-Za-z0-9\u0080-\U0010ffff]"
-_PLAIN_ADDRESS = re.compile(rf"[^\W_](?:[\w.+'=-]*[^\W_])?@{_HOST}(?: = [\w.+'=-]+@{_HOST})?")
-
-
-def _address(email: str) -> str:
-    """Return an address whole, as it can be read and copied.
-
-    That a client makes a `mailto:` link of it does no harm, and so its dots stay; an unusual one, such as
-    `"evil.example/"@x.test`, is shown as any text of others.
-    """
-    shown = " ".join(_visible(email).split())
-    return shown if _PLAIN_ADDRESS.fullmatch(shown) else inert(shown)
-
-
-_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]")
-_DIRECTION_MARKS = frozenset("\u061c\u200e\u200f")
-_BLANK_LETTERS = frozenset("\u2800\U00016fe4\U0001d159")
-"""Blank, though no format character: braille without dots, the Khitan filler, a notehead that is not printed."""
-_MOST_MARKS = 6
-"""Accents on one letter; more are no spelling and pile up over the lines above."""
-_MOST_UNSEEN = 4
-_WIDE_BLANKS = re.compile(r"[^\S\n]{100,}")
-
-
-def _isolated(text: str) -> str:
-    """Return `text` so that its direction does not reach the words beside it (FSI ... PDI of UAX #9)."""
-    return f"\u2068{text}\u2069" if _RIGHT_TO_LEFT.search(text) else text
-
-
-def _visible(text: str) -> str:
-    """Return `text` with what a reader cannot see shown, as `[U+202E]`.
-
-    What is a part of the spelling stays: joiners, variation selectors, direction marks among
-    right-to-left letters.
-    """
-    if text.isascii() and text.isprintable() and "    " not in text:
-        return text
-    text = _LINE_BREAK.sub("\n", text)
-    shown: list[str] = []
-    for seen, run in groupby(_judged(text), lambda judged: judged[1]):
-        characters = [character for character, _ in run]
-        if seen:
-            shown += characters
-            continue
-        named = characters if len(characters) <= _MOST_UNSEEN else characters[:_MOST_UNSEEN]
-        shown += [f"[U+{ord(character):04X}]" for character in named]
-        if len(characters) > len(named):
-            shown.append(f"[{len(characters) - len(named):,} more unseen]")
-    return _WIDE_BLANKS.sub(lambda blanks: f" [{len(blanks[0]):,} blanks] ", "".join(shown))
-
-
-def _judged(text: str) -> Iterator[tuple[str, bool]]:
-    """Yield each character and whether a reader sees it, or needs it to read what stands beside it."""
-    kept = clean(text).text
-    needless = _BLANK_LETTERS if _RIGHT_TO_LEFT.search(text) else _BLANK_LETTERS | _DIRECTION_MARKS
-    at = marks = 0
-    for character in text:
-        surrogate = "\ud800" <= character <= "\udfff"  # `clean` puts U+FFFD in its place
-        stays = surrogate or kept[at : at + 1] == character
-        at += stays
-        marks = marks + 1 if unicodedata.category(character) in ("Mn", "Me") else 0
-        yield (
-            character,
-            stays and not surrogate and character != "\n" and character not in needless and marks <= _MOST_MARKS,
-        )

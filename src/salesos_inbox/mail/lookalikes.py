@@ -21,11 +21,13 @@ _SHARED_NAMES = names("gmx hotmail live outlook yahoo yandex")
 _SHARED_DOMAINS = names(
     """
     126.com 163.com aol.com aol.de arcor.de att.net bellsouth.net bigpond.com bk.ru bluewin.ch bol.com.br btinternet.com
-    charter.net comcast.net cox.net daum.net email.com email.cz email.de fastmail.com free.fr freenet.de gmail.com
-    googlemail.com hanmail.net hey.com icloud.com inbox.ru interia.pl laposte.net libero.it list.ru mac.com mail.com
-    mail.de mail.ru mailbox.org me.com msn.com naver.com o2.pl onet.pl online.de orange.fr pm.me posteo.de proton.me
-    protonmail.com qq.com rediffmail.com rocketmail.com sbcglobal.net seznam.cz sfr.fr sina.com sky.com t-online.de
-    tiscali.it tuta.com tutanota.com uol.com.br verizon.net virgilio.it wanadoo.fr web.de wp.pl ymail.com zoho.com
+    charter.net comcast.net cox.net daum.net email.com email.cz email.de fastmail.com foxmail.com free.fr freenet.de
+    gmail.com googlemail.com hanmail.net hey.com home.nl hushmail.com icloud.com inbox.lv inbox.ru interia.pl kpnmail.nl
+    laposte.net libero.it list.ru mac.com mail.com mail.de mail.ru mailbox.org me.com msn.com nate.com naver.com o2.pl
+    onet.pl online.de op.pl orange.fr planet.nl pm.me posteo.de proton.me protonmail.com qq.com rambler.ru
+    rediffmail.com rocketmail.com sbcglobal.net seznam.cz sfr.fr shaw.ca sina.com sky.com skynet.be t-online.de
+    telenet.be terra.com.br tiscali.it tuta.com tuta.io tutanota.com ukr.net uol.com.br verizon.net virgilio.it
+    wanadoo.fr web.de wp.pl xs4all.nl ya.ru yeah.net ymail.com ziggo.nl zoho.com
     """
 )
 _PLATFORMS = names(

@@ -23,7 +23,7 @@ from salesos_inbox.approval.card import Provenance, Recipient
 from salesos_inbox.contract import models
 from salesos_inbox.errors import InboxError, InvalidArguments, NotFound
 from salesos_inbox.mail.addresses import Address, parse_address
-from salesos_inbox.mail.lookalikes import look_alike
+from salesos_inbox.mail.lookalikes import is_shared, look_alike
 from salesos_inbox.mail.reading import read_body
 from salesos_inbox.mail.unicode import clean, one_line
 from salesos_inbox.tools._compose import Composed, reply_subject
@@ -41,22 +41,6 @@ READ_FOR_SIMILAR = 2
 SIMILAR_WITHIN = timedelta(days=7)
 ANSWER_AWAITED = timedelta(days=1)
 """How long a message of the user's that nobody answered is named when they write in its thread again."""
-
-_FREE_MAIL = """
-126.com 163.com aol.com arcor.de att.net bigpond.com bk.ru bluewin.ch bol.com.br btinternet.com comcast.net
-cox.net daum.net fastmail.com foxmail.com free.fr freenet.de gmail.com gmx.at gmx.ch gmx.com gmx.de gmx.net
-googlemail.com hanmail.net hey.com home.nl hotmail.be hotmail.co.uk hotmail.com hotmail.de hotmail.es hotmail.fr
-hotmail.it hotmail.nl hushmail.com icloud.com inbox.lv inbox.ru kpnmail.nl laposte.net libero.it list.ru live.be
-live.co.uk live.com live.com.au live.de live.fr live.it live.nl mac.com mail.com mail.ru mailbox.org me.com
-msn.com nate.com naver.com o2.pl onet.pl op.pl orange.fr outlook.com outlook.de outlook.es outlook.fr outlook.it
-planet.nl pm.me posteo.de proton.me protonmail.com qq.com rambler.ru rediffmail.com rocketmail.com sbcglobal.net
-seznam.cz sfr.fr shaw.ca sina.com sky.com skynet.be t-online.de telenet.be terra.com.br tuta.io
-tutanota.com ukr.net uol.com.br verizon.net virgilio.it wanadoo.fr web.de wp.pl xs4all.nl ya.ru yahoo.ca
-yahoo.co.in yahoo.co.jp yahoo.co.uk yahoo.com yahoo.com.au yahoo.com.br yahoo.de yahoo.es yahoo.fr yahoo.it
-yandex.com yandex.ru yeah.net ymail.com ziggo.nl zoho.com
-"""
-FREE_MAIL = frozenset(_FREE_MAIL.split())
-"""Domains that strangers share."""
 
 _SENT_PAGE = 100
 _HITS = 10
@@ -221,10 +205,15 @@ def _standing(thread: models.Thread | None, own: frozenset[str]) -> _Standing:
     return standing
 
 
+def _is_organization(domain: str, members: Iterable[str]) -> bool:
+    """Return whether `domain` is that of one of the members, and not one that strangers share."""
+    return domain in {_domain(member) for member in members} and not is_shared(domain)
+
+
 def _is_vouched_for(sender: str, standing: _Standing) -> bool:
     """Return whether a sender belongs to a thread: named by one who does, or of the organization of one who does."""
     within = standing.written | standing.writers
-    if sender in within or _domain(sender) in {_domain(key) for key in within} - FREE_MAIL:
+    if sender in within or _is_organization(_domain(sender), within):
         return True
     return sender in standing.named and _key(standing.named[sender]) in within
 
@@ -264,7 +253,7 @@ def _at_sight(key: str, standing: _Standing) -> Provenance | None:
         return Provenance.YOURSELF
     if key in standing.written | standing.writers:
         return Provenance.IN_THREAD
-    if _domain(key) in {_domain(own) for own in standing.own} - FREE_MAIL:
+    if _is_organization(_domain(key), standing.own):
         return Provenance.OWN_DOMAIN
     return Provenance.NAMED_IN_THREAD if key in standing.named else None
 
@@ -336,7 +325,7 @@ async def _look_alikes(lookups: _LookUps, people: Mapping[str, Address], standin
     clears one that is like another is a message that the user wrote to it.
     """
     certain = {_domain(key) for key in standing.own | standing.written}
-    doubtful = {key: _domain(key) for key in people if _domain(key) not in certain | FREE_MAIL}
+    doubtful = {key: _domain(key) for key in people if _domain(key) not in certain and not is_shared(_domain(key))}
     if not doubtful:
         return {}
     threads_of: dict[str, list[str]] = {}

@@ -32,7 +32,7 @@ from salesos_inbox.tools._compose import Composed, Wording, compose, has_draft
 from salesos_inbox.tools._kit import Desk, Effect, Inbox, Services, tool
 from salesos_inbox.tools._lookup import SETTLE_SECONDS, Found, Sought, body_digest, look_for
 from salesos_inbox.tools._provenance import findings
-from salesos_inbox.views import EmailCancelled, EmailScheduled, EmailSent, addresses, attachment_names, records
+from salesos_inbox.views import EmailCancelled, EmailScheduled, EmailSent, addresses, attached_files, records
 
 _SCHEDULED_PAGES = 50
 _SENT: dict[str, Literal["sent", "queued"]] = {"SENT": "sent", "DELIVERED": "sent", "QUEUED": "queued", "": "queued"}
@@ -198,7 +198,7 @@ async def _proposal(
         when=_in_words(inbox, leaves_at) if leaves_at else None,
         odd_time=odd_time(local) if local else None,
         undo_seconds=0 if leaves_at else inbox.services.settings.undo_seconds,
-        attachments=attachment_names(composed.attachments, limit=None) or (),
+        attachments=attached_files(composed.attachments),
         similar=None if earlier else known.similar,
         earlier=_as_earlier(inbox, earlier) if earlier else None,
     )
@@ -211,7 +211,7 @@ async def _proposal(
         "draft_id": composed.draft_id,
         "scheduled_for": leaves_at.isoformat() if leaves_at else None,
         "undo_seconds": 0 if leaves_at else inbox.services.settings.undo_seconds,
-        "attachments": attachment_names(composed.attachments, limit=None),
+        "attachments": attached_files(composed.attachments) or None,
         "body_digest": body_digest(composed.body),
     }
     if earlier and earlier.state is not State.DONE:
