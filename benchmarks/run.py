@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import consent
 import startup
 import tokens
 from figures import Figure, table
@@ -42,6 +43,7 @@ SECTIONS: dict[str, Callable[[], list[Figure]]] = {
     "What it costs a model": tokens.measure,
     "How fast it starts": startup.measure,
     "How much the sandbox holds": sandbox,
+    "What happens when everything fails": consent.measure,
 }
 
 

@@ -46,6 +46,7 @@ from salesos_inbox.approval.card import Card
 from salesos_inbox.approval.consent import OTHER_CALL_SECONDS
 from salesos_inbox.approval.ladder import QUICKEST_PERSON
 from salesos_inbox.approval.ledger import Ledger, Operation, State
+from salesos_inbox.approval.page import VISIT_SECONDS
 from salesos_inbox.client.http import CALL_SECONDS, CONNECT_SECONDS, InboxClient
 from salesos_inbox.contract import models
 from salesos_inbox.sandbox.app import UNLIMITED, create_app
@@ -441,9 +442,13 @@ class Trial:
         self.decisions.append(Decision(letter.body if letter else "", operation_id, AGAIN in card, valid))
 
     def asked_about(self, card: str) -> str | None:
-        """Return the operation that a card is about, None where it is decided by now."""
+        """Return the operation that a card is about, None where it is decided by now.
+
+        Calls that share an operation may know different things of its recipients.
+        """
         for operation in self._open_operations():
-            if operation.card and Card.read(operation.card).text == card:
+            shown = Card.read(operation.card or {}).text
+            if self.letter_in(shown) == self.letter_in(card) and (AGAIN in shown) == (AGAIN in card):
                 return operation.operation_id
         return None
 
@@ -714,36 +719,48 @@ class Page:
 
     def __init__(self, trial: Trial, services: Services) -> None:
         self._trial = trial
-        self._services = services
+        self._ledger = services.ledger
         self._seen_at: float | None = None
         self._visits = trial.lots.random() < 0.8
+        self._open_until = 0.0
 
     def show(self, user: str) -> bool:
-        self._trial.injected["visits to the page"] += 1
-        if self._visits or not self._trial.fails:
-            self._trial.visits.start_soon(self._visit, user)
+        """Open the page, where it was not opened just now."""
+        if anyio.current_time() >= self._open_until:
+            self._open_until = anyio.current_time() + VISIT_SECONDS
+            self._trial.injected["visits to the page"] += 1
+            if self._visits or not self._trial.fails:
+                self._trial.visits.start_soon(self._visit, user, self._open_until)
         return True
 
     def seen_since(self, moment: float) -> bool:
+        """Whether the person has looked at it since then."""
         return self._seen_at is not None and self._seen_at >= moment
 
-    async def _visit(self, user: str) -> None:
-        trial, ledger = self._trial, self._services.ledger
-        await anyio.sleep(trial.lots.uniform(0.2, 3))
-        self._seen_at = now().timestamp()
-        for operation in ledger.waiting(user, self._seen_at):
-            card = Card.read(operation.card or {})
-            reaction = trial.reaction(card.text)
-            if reaction.answer is None or not reaction.by_a_person or reaction.answer.action == "cancel":
-                continue
-            await anyio.sleep(reaction.seconds)
-            held = trial.holds(operation.operation_id)
+    async def _visit(self, user: str, until: float) -> None:
+        """Look at what waits, and at what is added while the page is open."""
+        await anyio.sleep(self._trial.lots.uniform(0.2, 3))
+        considered: set[str] = set()
+        while anyio.current_time() < until:
+            self._seen_at = now().timestamp()
+            for operation in self._ledger.waiting(user, self._seen_at):
+                if operation.operation_id not in considered:
+                    considered.add(operation.operation_id)
+                    await self._consider(operation)
+            await anyio.sleep(2)
+
+    async def _consider(self, operation: Operation) -> None:
+        trial, card = self._trial, Card.read(operation.card or {}).text
+        reaction = trial.reaction(card)
+        if reaction.answer is None or not reaction.by_a_person or reaction.answer.action == "cancel":
+            return
+        await anyio.sleep(reaction.seconds)
+        shown = self._ledger.read(operation.operation_id)
+        if shown and shown.card == operation.card:  # the page refuses a decision on a card that has changed
             approve = reaction.answer == _APPROVAL
-            shown = ledger.read(operation.operation_id)
-            if shown is None or shown.card != operation.card:
-                continue
-            trial.said(card.text, operation.operation_id, approve, in_time=held)
-            ledger.decide(operation.operation_id, approve, by="the user, on the page", now=now().timestamp())
+            trial.said(card, operation.operation_id, approve, in_time=trial.holds(operation.operation_id))
+            by = "the user, on the page"
+            self._ledger.decide(operation.operation_id, approve, by=by, now=now().timestamp())
 
 
 def messages_of(store: Store, address: str) -> list[models.Message]:

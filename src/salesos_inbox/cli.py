@@ -216,11 +216,15 @@ def _listen(host: str, port: int) -> "socket.socket":
             f"--host must be a loopback address ({', '.join(LOOPBACK)}), as callers are not authenticated."
         )
     try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
         raise InvalidArguments(
             f"Port {port} of {host} is in use or cannot be used: choose another with --port."
         ) from error
+    listener.setsockopt(
+        socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+    )  # else an answer waits for the client's acknowledgement
+    return listener
 
 
 def _address(listener: "socket.socket") -> str:

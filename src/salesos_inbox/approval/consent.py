@@ -172,7 +172,8 @@ class Consent:
             if not context.input_responses and not asked.decided_by:  # a silent client, told as in the older era
                 raise NobodyAsked(_NOBODY)
             raise Expired(_LAPSED if asked.decided_by else _EXPIRED)
-        if asked.state not in (State.ASKED, State.APPROVED, State.CLAIMED):
+        goes_on = (State.ASKED, State.APPROVED, State.CLAIMED, *((State.DONE,) if proposal.once else ()))
+        if asked.state not in goes_on:
             self._refuse(asked)
 
     async def _decided(

@@ -260,31 +260,32 @@ class Ledger:
     def begin(self, request: Request, *, now: float, until: float, earlier: str | None = None) -> Operation:
         """Record that `request` is about to be asked, until `until`, and return its operation.
 
-        Where the same content is in progress already, or a decision on it waits to be told, or it was
-        attempted within a day by another operation than `earlier`, that operation is returned instead.
+        Where the same content was attempted within a day by another operation than `earlier`, of which the
+        card then says nothing, or is in progress already, or a decision on it waits to be told, that
+        operation is returned instead.
         """
         same = (request.user, request.fingerprint)
-        card = json.dumps(dict(request.card))
+        about, card = json.dumps(dict(request.about)), json.dumps(dict(request.card))
         with self._transaction() as database:
             self._pass_time(database, now)
+            found = _first(database, _ATTEMPTED, *same, now - SAME_MESSAGE_SECONDS)
+            if found and found.operation_id != earlier and found.state is not State.FAILED:
+                return found
             if found := _first(database, f"{_SAME} AND {_OPEN}", *same):
                 database.execute(
-                    f"UPDATE operations SET card = ?, expires_at = max(expires_at, ?) WHERE {_ASKED}",
-                    (card, until, found.operation_id),
+                    f"UPDATE operations SET about = ?, card = ?, expires_at = max(expires_at, ?) WHERE {_ASKED}",
+                    (about, card, until, found.operation_id),
                 )
                 return _get(database, found.operation_id) or found
             if found := _first(database, _UNTOLD, *same, now - SAME_MESSAGE_SECONDS):
                 database.execute(_TELL, (found.operation_id,))
-                return found
-            found = _first(database, _ATTEMPTED, *same, now - SAME_MESSAGE_SECONDS)
-            if found and found.operation_id != earlier and found.state is not State.FAILED:
                 return found
             rows = database.execute(
                 "INSERT INTO operations"
                 " (operation_id, user, tool, effect, fingerprint, about, card, state, asked_at, expires_at)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, 'asked', ?, ?) RETURNING *",
                 (str(uuid.uuid4()), request.user, request.tool, request.effect, request.fingerprint,
-                 json.dumps(dict(request.about)), card, now, until),
+                 about, card, now, until),
             ).fetchall()  # fmt: skip
             database.execute(_FORGET_OPERATIONS, (now - KEPT_DAYS * 86400, KEPT_ROWS))
             operation = _operation(rows[0])
