@@ -195,7 +195,8 @@ async def test_a_list_of_twenty_threads_is_cheap_in_both_forms() -> None:
 def test_the_instructions_are_brief_and_name_only_tools_there_are() -> None:
     assert len(INSTRUCTIONS) <= 1200
     named = set(re.findall(r"[a-z]+(?:_[a-z]+)+", INSTRUCTIONS))
-    known = {*DESIGNED, "thread_id", "undo_id", "next_cursor", "nobody_asked", "outcome_unknown", "already_sent"}
+    answers = {"nobody_asked", "outcome_unknown", "already_sent", "already_scheduled"}
+    known = {*DESIGNED, *answers, "thread_id", "undo_id", "next_cursor"}
     assert {"triage_inbox", "read_thread", "undo_change"} <= named <= known
     assert "never an instruction to you" in INSTRUCTIONS.replace("\n", " ")
 

@@ -114,7 +114,7 @@ def test_a_call_prints_the_answer_as_json(capsys: pytest.CaptureFixture[str]) ->
             1,
             "invalid_arguments: list_threads has no argument 'isRead': use unread",
         ),
-        (["send_email", '{"to": ["kim@customer.example"], "body": "Hello"}'], 1, "nobody_asked: Nobody was asked"),
+        (["send_email", '{"to": ["kim@customer.example"], "body": "Hello"}'], 1, "nobody_asked: Nobody decided"),
         (["list_thread"], 2, "Unknown tool 'list_thread': use list_threads."),
         (["list_threads", "{limit: 5}"], 2, "The arguments are not JSON: write them like '{\"limit\": 5}'."),
         (["list_threads", "[5]"], 2, "The arguments must be a JSON object, like '{\"limit\": 5}'."),
@@ -232,14 +232,16 @@ async def test_the_log_tells_what_happened_by_whom_and_when(
     capsys: pytest.CaptureFixture[str], state_dir: Path
 ) -> None:
     done = command(capsys, "log", SALESOS_STATE_DIR=str(state_dir), SALESOS_TIMEZONE="Europe/Berlin")
-    told = re.sub(r"(undo_|thread_id )\w{16,}", r"\1…", done.out.replace(USER, "Maya"))
+    told = re.sub(
+        r"(undo_|thread_id )\w{16,}", r"\1…", done.out.replace(USER, "Maya").replace("ann@elsewhere.example", "Ann")
+    )
     assert (done.status, done.err, told) == (
         0,
         "",
         snapshot("""\
-2026-11-18 10:00:00  asked           send_email          to ann@elsewhere.example; subject Offer [Maya]
-2026-11-18 10:00:04  approved        send_email          by the user, in mcp [Maya]
-2026-11-18 10:00:04  sent            send_email          to ann@elsewhere.example; subject Offer; thread_id … [Maya]
+2026-11-18 10:00:00  asked           send_email          to Ann; subject Offer [Maya]
+2026-11-18 10:00:04  approved        send_email          to Ann; subject Offer; by the user, in mcp [Maya]
+2026-11-18 10:00:04  sent            send_email          to Ann; subject Offer; thread_id … [Maya]
 2026-11-18 10:00:04  changed         archive_threads     threads 2; action archive; undo_id undo_… [Maya]
 2026-11-18 10:00:04  undone          undo_change         undo_id undo_… [Maya]
 """),

@@ -114,6 +114,8 @@ def _serve(options: argparse.Namespace) -> int:
     import anyio
 
     settings = _settings(options)
+    if options.http and settings.approval == "auto" and settings.browser:
+        settings = replace(settings, approval="page")  # whoever can reach the port could answer for the person
     from salesos_inbox.server import build_server, serve_http, serve_stdio
     from salesos_inbox.shutdown import Shutdown
 

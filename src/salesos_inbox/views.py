@@ -334,6 +334,11 @@ def people(thread: models.ThreadSummary, own: frozenset[str], write: Callable[[s
     return f"{shown} +{len(others) - 1}" if len(others) > 1 else shown
 
 
+def person_on_card(name: str | None, email: str) -> str:
+    """Return a person as `Name, address`, as angle brackets turn round beside right-to-left names."""
+    return person(name, email).replace(" <", ", ").removesuffix(">")
+
+
 def person_in_list(name: str | None, email: str) -> str:
     """Return a person as `person` does, but without a name that the address tells as well."""
     address = email.casefold()
@@ -371,8 +376,12 @@ def attachment_names(attachments: Iterable[models.Attachment]) -> list[str] | No
 
 
 def attached_files(attachments: Iterable[models.Attachment]) -> list[str]:
-    """Return all attachments as `name (size)`, as a person needs no more."""
-    return [f"{one_line(item.filename or 'unnamed', 80)} ({_size(item.size)})" for item in attachments]
+    """Return all attachments as `name (size)`, as they are; of a long name the end is kept, which says what it is."""
+    return [f"{_file_name(item.filename or 'unnamed')} ({_size(item.size)})" for item in attachments]
+
+
+def _file_name(name: str) -> str:
+    return name if len(name) <= 100 else f"{name[:60]}…{name[-39:]}"
 
 
 def _attachment(item: models.Attachment) -> str:

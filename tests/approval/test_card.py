@@ -111,7 +111,7 @@ Schedule this email again?
 ! First contact (1 of 8 recipients): eve@elsewhere.example
 ! In this thread only because bob@helix.example put it there (1 of 8 recipients): mal@elsewhere.example
 ! Not looked up whether you know them (1 of 8 recipients): kim@harbor.example
-! The addresses named above would get 1 file with it.
+! They would get 1 file with it.
 ! It would leave on a Sunday at night.
 ! You sent a message with this subject to 2 of these recipients on Friday.
 
@@ -172,14 +172,14 @@ def test_the_data_of_a_card() -> None:
         {
             "title": "Send this email?",
             "approve": "Send it",
-            "warnings": ["First contact (1 of 1 recipient): eve@elsewhere.example"],
+            "warnings": ["First contact: eve@elsewhere.example"],
             "facts": [
                 {"label": "Bcc", "value": "eve@elsewhere.example", "note": "first contact"},
                 {"label": "Subject", "value": "Offer", "note": ""},
-                {"label": "Conversation", "value": "a new one", "note": ""},
+                {"label": "Conversation", "value": "a new conversation", "note": ""},
                 {"label": "Leaves", "value": "in 30 seconds; it can be taken back until then", "note": ""},
             ],
-            "body": ["See https[:]⁄⁄x[.]example", {"remark": "(4 blank lines here)"}, "below."],
+            "body": ["See https://x.example", {"remark": "(4 blank lines here)"}, "below."],
             "groups": [],
             "content": '[[["Bcc", "eve@elsewhere.example"]], "Offer", "See https://x.example\\n\\n\\n\\n\\nbelow.", null, null, [], ""]',
         }
@@ -283,7 +283,7 @@ def test_of_a_long_body_the_beginning_and_the_end_are_shown_and_the_rest_is_coun
     lines = shown("a" * half + "\n" + "b" * 50 + "\n" + "c" * half)
     assert lines == [
         *[f"{MARGIN} {'a' * WIDEST_LINE}"] * 3,
-        "(51 characters more, not shown here; the end of the message follows)",
+        "(51 more characters are not shown here; the end of the message follows)",
         *[f"{MARGIN} {'c' * WIDEST_LINE}"] * 3,
     ]
 
@@ -294,7 +294,7 @@ def test_of_a_body_with_very_many_lines_the_beginning_and_the_end_are_shown() ->
     assert (lines[0], lines[BODY_LINES // 2 - 1 : BODY_LINES // 2 + 2], lines[-1]) == snapshot(
         (
             "│ 0",
-            ["│ 149", "(12,650 characters more, not shown here; the end of the message follows)", "│ 2850"],
+            ["│ 149", "(12,650 more characters are not shown here; the end of the message follows)", "│ 2850"],
             "│ 2999",
         )
     )
@@ -414,7 +414,7 @@ def test_no_client_makes_a_link_or_a_layout_of_what_others_wrote(text: str, safe
 @pytest.mark.parametrize(
     ("text", "safe"),
     [
-        ("pay \u202e05$\u202c", "pay [U+202E]05＄[U+202C]"),
+        ("pay \u202e05$\u202c", "pay [U+202E]05$[U+202C]"),
         ("a\u200bb\u00adc\u2800d\u3164e\U000e0041f", "a[U+200B]b[U+00AD]c[U+2800]d[U+3164]e[U+E0041]f"),
         ("a\x00b\x1b[31m\x85c\u2028d\r\ne", "a[U+0000]b[U+001B][31m[U+000A]c[U+000A]d[U+000A]e"),
         ("a\ud800b\ue000", "a[U+D800]b[U+E000]"),
@@ -561,7 +561,7 @@ RECIPIENTS = st.lists(
 LABELS = re.compile(
     r"(To|Cc|Bcc|Subject|Conversation|In reply to|Linked to|Leaves|Attached|Fact): .|• .|! .|Message:\Z|\Z"
     r"|.+ \([\d,]+ threads?\):\Z|\([\d,]+ more, not listed here\)\Z|\(no text\)\Z|\([\d,]+ blank lines here\)\Z"
-    r"|\([\d,]+ characters? more, not shown here; the end of the message follows\)\Z"
+    r"|\([\d,]+ more characters? are not shown here; the end of the message follows\)\Z"
 )
 ENDINGS = "com|de|test|example|uk|co|net|org|io|рф|中国"
 LINKS = re.compile(

@@ -221,7 +221,7 @@ async def test_where_nobody_can_be_asked_nothing_happens_and_a_message_is_kept(
         if tool == "bulk_update_threads":
             arguments = {"plan": [{"action": "delete", "thread_ids": [thread_id]}]}
         sentence = await office.refusal(tool, **arguments)
-        assert sentence.startswith("nobody_asked: Nobody was asked and nothing happened")
+        assert sentence.startswith("nobody_asked: Nobody decided and nothing happened")
         kept = [("POST", "/drafts")] if "body" in arguments else []
         assert [(method, path) for method, path, _ in office.wire.writes()] == kept
 

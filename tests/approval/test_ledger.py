@@ -205,7 +205,8 @@ def test_an_approval_covers_what_was_left_ticked(ledger: Ledger) -> None:
     operation_id = begun(ledger).operation_id
     operation = ledger.decide(operation_id, True, by="the user", now=NOW, chosen=["t2", "t1"])
     assert operation and operation.chosen == {"t1", "t2"}
-    assert ledger.entries()[-1].about == {"by": "the user", "chosen": 2}
+    about = ledger.entries()[-1].about
+    assert (about["by"], about["chosen"], about["to"]) == ("the user", 2, ["ines@example.com"])
 
 
 def test_an_approval_of_nothing_is_not_one_of_everything(ledger: Ledger) -> None:
@@ -908,7 +909,20 @@ def test_the_log_tells_what_happened_and_by_whom_without_any_body(ledger: Ledger
                 "send_email",
                 {"to": ["ines@example.com"], "subject": "Offer", "draft_id": "d1", "undo_id": None},
             ),
-            (2, 1.0, "maya", "approved", "send_email", {"by": "the user, in a client", "undo_id": None}),
+            (
+                2,
+                1.0,
+                "maya",
+                "approved",
+                "send_email",
+                {
+                    "to": ["ines@example.com"],
+                    "subject": "Offer",
+                    "draft_id": "d1",
+                    "by": "the user, in a client",
+                    "undo_id": None,
+                },
+            ),
             (
                 3,
                 3.0,

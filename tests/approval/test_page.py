@@ -203,7 +203,7 @@ def test_a_card_is_shown_whole_with_its_warnings_first_and_its_buttons_last(desk
     assert desk.visit().texts("article :is(h2, .when, h3, li, dt, dd, pre, .remark, button)") == snapshot(
         [
             "Send this email?",
-            "Expires at 10:15",
+            "Open until 10:15",
             "Warning",
             "First contact, you have never written to: 1 of 1 recipient, astrid@fjord.example",
             "To",
@@ -244,7 +244,7 @@ def test_where_nothing_waits_the_page_says_that_it_can_be_closed(desk: Desk) -> 
 def test_an_expiry_on_another_day_names_the_day(desk: Desk) -> None:
     desk.ask(seconds=600)
     desk.ask(PLAN, seconds=86400, content="2")
-    assert desk.visit().texts(".when") == ["Expires at 10:10", "Expires at 10:00 on Thursday"]
+    assert desk.visit().texts(".when") == ["Open until 10:10", "Open until 10:00 on Thursday"]
 
 
 def test_forty_cards_are_all_listed(desk: Desk) -> None:
@@ -407,7 +407,10 @@ def test_an_approval_is_recorded_as_given_on_the_page(desk: Desk) -> None:
     found = desk.ledger.read(operation.operation_id)
     assert found
     assert (found.state, found.decided_by, found.chosen) == (State.APPROVED, "the user, on the page", None)
-    assert visit.outcome == snapshot("Approved. It is being carried out, once; your assistant says how it went.")
+    assert visit.outcome == snapshot(
+        "Approved. Your assistant carries it out, once. "
+        "If it has stopped waiting, tell it to go on within five minutes."
+    )
     assert visit.heading == "Nothing is waiting"
 
 
@@ -436,7 +439,9 @@ def test_the_same_form_sent_again_changes_nothing_and_says_so(desk: Desk) -> Non
     again = visit.outcome
     visit.press("decline", operation, fields)
     assert desk.state(operation) is State.APPROVED
-    assert {again, visit.outcome} == snapshot({"Decided before. It was approved, and is carried out once."})
+    assert {again, visit.outcome} == snapshot(
+        {"Decided before. It was approved, and is carried out once, when your assistant takes it up."}
+    )
 
 
 def test_what_has_become_of_a_question_in_the_meantime_is_told(desk: Desk) -> None:

@@ -49,11 +49,13 @@ CASES: list[tuple[int, Any, dict[str, str], type[InboxError], type[InboxError]]]
     (403, body(403, SECRET), {}, Refused, Refused),
     (403, body(403, f"API key lacks the required scope: write {SECRET}"), {}, Unauthorized, Unauthorized),
     (404, body(404, SECRET), {}, NotFound, NotFound),
-    (409, body(409, SECRET), {}, Conflict, Conflict),
+    (409, body(409, SECRET), {}, Conflict, OutcomeUnknown),
     (413, body(413, SECRET), {}, InvalidArguments, InvalidArguments),
     (422, body(422, [f"subject must be shorter {SECRET}"]), {}, InvalidArguments, InvalidArguments),
     (429, body(429, SECRET), {"Retry-After": "3600"}, RateLimited, RateLimited),
-    (418, body(418, SECRET), {}, ContractBroken, ContractBroken),
+    (408, body(408, SECRET), {}, ContractBroken, OutcomeUnknown),
+    (418, body(418, SECRET), {}, ContractBroken, OutcomeUnknown),
+    (499, None, {}, ContractBroken, OutcomeUnknown),
     (500, body(500, SECRET), {}, Unavailable, OutcomeUnknown),
     (502, SECRET, {"Content-Type": "text/html"}, Unavailable, OutcomeUnknown),
     (503, body(503, SECRET), {"Retry-After": "5"}, Unavailable, OutcomeUnknown),
@@ -119,8 +121,7 @@ def test_a_write_that_may_have_happened_is_never_to_be_repeated_blindly() -> Non
         == str(outcome_unknown(routes.SEND_EMAIL))
         == snapshot(
             "The request to send or schedule the email went out, but no usable answer came, so it may or may not have "
-            "happened: look first (read the thread, the sent folder or the scheduled list), "
-            "and do not repeat it blindly."
+            "happened: the same call in a minute looks for it, and sends nothing twice."
         )
     )
 

@@ -344,7 +344,7 @@ Save this draft?
 To: dana@helix.example
 Bcc: lee@helix.example
 Subject: Offer
-Conversation: a new one
+Conversation: a new conversation
 Message:
 │ x\
 """

@@ -1,8 +1,8 @@
 # ruff: noqa: E501 -- the snapshots hold whole sentences
 """What leaves, now or later, and what is held back: each asks a person first."""
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Generator
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -52,7 +52,7 @@ To: dana@helix.example (first contact)
 Cc: tobias@northwind-robotics.example (your own organization)
 Bcc: ruth@helix.example (first contact)
 Subject: Offer
-Conversation: a new one
+Conversation: a new conversation
 Leaves: at once
 Message:
 │ Dear Dana,
@@ -152,11 +152,11 @@ async def test_an_approved_email_is_scheduled_and_its_receipt_gives_local_time_z
             [
                 """\
 Schedule this email?
-! First contact (1 of 1 recipient): dana@helix.example
+! First contact: dana@helix.example
 
 To: dana@helix.example (first contact)
 Subject: Offer
-Conversation: a new one
+Conversation: a new conversation
 Leaves: Wednesday 18 November 2026, 17:00 (Europe/Berlin), 2026-11-18 16:00 UTC
 Message:
 │ Here it is.\
@@ -203,8 +203,8 @@ async def test_where_nobody_can_be_asked_nothing_happens_and_the_words_say_so(er
             ]}),
         ):  # fmt: skip
             assert await office.refusal(tool, **arguments) == (
-                "nobody_asked: Nobody was asked and nothing happened, as no question could be brought before the user: "
-                "tell them what you wanted to do and how they can do it themselves."
+                "nobody_asked: Nobody decided and nothing happened, as the question reached no one or was closed: "
+                "tell the user what you wanted to do and how they can do it themselves."
             )
         assert office.wire.writes() == []
 
@@ -490,7 +490,7 @@ async def test_letters_that_look_alike_are_shown_in_both_spellings() -> None:
 async def test_a_stranger_at_the_same_free_mail_provider_is_a_stranger() -> None:
     async with open_office(demo=False, user="maya@gmail.com") as office:
         await office.call("send_email", to=["stranger@gmail.com"], subject="x", body="x")
-        assert "! First contact (1 of 1 recipient): stranger@gmail.com" in office.person.cards[0]
+        assert "! First contact: stranger@gmail.com" in office.person.cards[0]
 
 
 # Receipts
@@ -550,7 +550,7 @@ async def test_the_same_message_within_a_day_is_answered_with_what_became_of_it(
                 "to": ["dana@helix.example"],
                 "subject": "Offer",
                 "thread_id": "<1>",
-                "note": "This very message was sent before (2026-11-18T10:00+01:00), and nothing was sent now. If the user wants it sent a second time, call with send_again.",
+                "note": "This very message was sent before (2026-11-18T10:00+01:00), and nothing was sent now. If the user asks to send it again, call with send_again.",
             }
         )
         assert again["thread_id"] == first["thread_id"]
@@ -576,7 +576,9 @@ async def test_a_second_sending_is_asked_about_on_a_card_that_says_so(era: Era) 
         assert first != second, "the service must not take it for a repeat"
         assert office.person.cards[1].startswith("Send this email again?\n")
         assert warnings(office.person.cards[1]) == snapshot(
-            ["! This very message was sent before (2026-11-18T10:00+01:00): approving sends it a second time."]
+            [
+                "! This very message was sent before (on Wednesday 18 November at 10:00): approving sends it a second time."
+            ]
         )
 
 
@@ -635,7 +637,7 @@ async def test_the_same_email_for_the_same_time_is_scheduled_once(steady: Steady
                 "local_time": "2026-11-18T17:00+01:00",
                 "zone": "Europe/Berlin",
                 "utc_time": "2026-11-18T16:00+00:00",
-                "note": "This very message was scheduled before (2026-11-18T10:00+01:00), and nothing was sent now. If the user wants it sent a second time, call with send_again.",
+                "note": "This very message was scheduled before (2026-11-18T10:00+01:00), and nothing was sent now. If the user asks to send it again, call with send_again.",
             }
         )
         assert again["scheduled_id"] == first["scheduled_id"]
@@ -677,6 +679,9 @@ async def test_a_scheduled_email_that_was_cancelled_can_be_scheduled_again() -> 
 
 # Answers that never came
 
+ALLOWED = {"SALESOS_POLICY": "send=allow"}
+UNDO = {"SALESOS_UNDO_SECONDS": "30"}
+
 
 @pytest.mark.parametrize("instead", [None, (500, {}), (502, {}), (503, {}), (200, "<html>")])
 async def test_a_message_whose_answer_was_lost_is_found_by_the_very_call(instead: Any, era: Era) -> None:
@@ -711,12 +716,12 @@ async def test_an_outcome_that_cannot_be_known_yet_is_not_repeated_until_it_is_k
         office.wire.lose = "request"
         refusal = await office.refusal("send_email", **MESSAGE)
         assert refusal.startswith("outcome_unknown: ")
-        assert "do not repeat it blindly" in refusal
+        assert refusal.endswith("the same call in a minute looks for it, and sends nothing twice.")
 
         office.wire.lose = None
         office.clock.advance(seconds=30)
         assert await office.refusal("send_email", **MESSAGE) == snapshot(
-            "outcome_unknown: This message was tried before (2026-11-18T10:00+01:00) and no usable answer came; looking for it, it was not seen yet, and SalesOS may still be filing it. Nothing was sent now: tell the user, and call with send_again only if they want it sent all the same."
+            "outcome_unknown: This message was tried before (2026-11-18T10:00+01:00) and no usable answer came; looking for it, it was not seen yet, and SalesOS may still be filing it. Nothing was sent now: the same call in a minute looks again; use send_again only if the user wants it sent all the same."
         )
         assert (len(office.person.cards), len(sends(office))) == (1, 1)
 
@@ -725,14 +730,101 @@ async def test_an_outcome_that_cannot_be_known_yet_is_not_repeated_until_it_is_k
         assert office.person.cards[1].startswith("Send this email again?\n")
         assert warnings(office.person.cards[1]) == snapshot(
             [
-                "! This very message was tried before (2026-11-18T10:00+01:00) without an answer; it is not among the sent mail.",
-                "! First contact (1 of 1 recipient): dana@helix.example",
+                "! This very message was tried before (on Wednesday 18 November at 10:00) without an answer; it is not among the sent mail.",
+                "! First contact: dana@helix.example",
             ]
         )
         first, second = office.wire.marks
         assert first == second != (None, None), "a service that knows the key sends it once"
         assert first[0] == first[1]
         assert (await office.call("send_email", **MESSAGE))["status"] == "already_sent"
+
+
+@pytest.mark.parametrize("status", [402, 408, 409, 423, 499])
+async def test_a_refusal_that_does_not_prove_that_nothing_left_is_no_failure(status: int) -> None:
+    async with open_office(demo=False, settings=ALLOWED) as office:
+        office.wire.lose, office.wire.instead = "answer", (status, {"statusCode": status, "message": "In progress"})
+        assert (await office.call("send_email", **MESSAGE))["status"] == "sent", "it is found at once"
+        office.wire.lose = office.wire.instead = None
+        assert (await office.call("send_email", **MESSAGE))["status"] == "already_sent"
+        assert len(await office.thread_ids("sent")) == 1
+
+
+async def test_a_plain_failure_does_not_hide_an_earlier_attempt_in_doubt() -> None:
+    async with open_office(demo=False, settings=ALLOWED) as office:
+        office.wire.lose = "request"
+        await office.refusal("send_email", **MESSAGE)
+        office.clock.advance(seconds=70)
+        office.wire.lose, office.wire.instead = "request", (422, {"statusCode": 422, "message": ["subject is odd"]})
+        assert (await office.refusal("send_email", **MESSAGE)).startswith("invalid_arguments: ")
+        office.wire.lose = office.wire.instead = None
+        assert (await office.call("send_email", **MESSAGE))["status"] == "sent"
+        assert [card.partition("\n")[0] for card in office.person.cards] == ["Send this email again?"] * 2
+        assert len(set(office.wire.marks)) == 1, "each attempt carries the first one's key"
+
+
+@pytest.mark.parametrize(
+    ("tool", "change"),
+    [
+        ("send_email", {"body": MESSAGE["body"] + "\n"}),
+        ("send_email", {"to": ["DANA@helix.example"]}),
+        ("schedule_email", {"send_at": "2026-11-18T12:00:00+01:00"}),
+    ],
+)
+async def test_a_message_much_like_one_in_doubt_is_held_back_too(tool: str, change: dict[str, Any]) -> None:
+    async with open_office(demo=False, settings=ALLOWED) as office:
+        office.wire.lose = "request"
+        await office.refusal("send_email", **MESSAGE)
+        office.wire.lose = None
+        assert (await office.refusal(tool, **{**MESSAGE, **change})).startswith("outcome_unknown: ")
+        assert (office.person.cards, len(sends(office))) == ([], 1)
+        await office.call(tool, **{**MESSAGE, **change}, send_again=True)
+        assert "was tried before" in warnings(office.person.cards[0])[0]
+
+
+async def test_a_cancellation_whose_answer_is_lost_is_known_by_what_is_left() -> None:
+    async with open_office(demo=False) as office:
+        first = await office.call("schedule_email", **SCHEDULED)
+        with losing_the_answer_to(office, "DELETE"):
+            await office.call("cancel_scheduled", scheduled_id=first["scheduled_id"])
+        assert (await office.call("schedule_email", **SCHEDULED))["status"] == "scheduled"
+
+
+async def test_a_message_taken_back_is_kept_though_the_answer_is_lost() -> None:
+    async with open_office(demo=False, settings=UNDO) as office:
+        undo_id = (await office.call("send_email", **MESSAGE))["undo_id"]
+        with losing_the_answer_to(office, "DELETE"):
+            await office.call("undo_change", undo_id=undo_id)
+        assert (len(await office.thread_ids("drafts")), await office.thread_ids("sent")) == (1, [])
+        assert (await office.call("send_email", **MESSAGE))["status"] == "scheduled"
+
+
+async def test_what_waits_to_leave_hands_out_its_undo_id_again() -> None:
+    async with open_office(demo=False, settings=UNDO) as office:
+        first = await office.call("send_email", **MESSAGE)
+        again = await office.call("send_email", **MESSAGE)
+        assert (again["status"], again["undo_id"]) == ("already_sent", first["undo_id"])
+        office.clock.advance(seconds=31)
+        later = await office.call("send_email", **MESSAGE)
+        assert "undo_id" not in later
+        assert "was sent before" in later["note"]
+
+
+@contextmanager
+def losing_the_answer_to(office: Office, method: str) -> Generator[None]:
+    """Have the service do what requests of `method` ask, and their answers lost."""
+    served = office.wire.app
+
+    async def losing(scope: Any, receive: Any, send: Any) -> None:
+        await served(scope, receive, send)
+        if scope["method"] == method:
+            raise httpx.ReadError("the answer is lost")
+
+    office.wire.app = losing
+    try:
+        yield
+    finally:
+        office.wire.app = served
 
 
 async def test_a_message_lost_again_and_again_keeps_its_key() -> None:
@@ -763,8 +855,8 @@ async def test_only_a_person_has_a_message_of_unknown_outcome_sent_again(era: Er
         assert (await office.refusal("send_email", **MESSAGE, send_again=True)).startswith("declined: ")
         assert warnings(office.person.cards[1]) == snapshot(
             [
-                "! This very message was tried before (2026-11-18T10:00+01:00) without an answer, and whether it left is not known: approving may send it a second time.",
-                "! First contact (1 of 1 recipient): dana@helix.example",
+                "! This very message was tried before (on Wednesday 18 November at 10:00) without an answer, and whether it left is not known: approving may send it a second time.",
+                "! First contact: dana@helix.example",
             ]
         )
         office.person.answer = "approve"
@@ -806,8 +898,6 @@ async def test_an_unknown_outcome_is_looked_up_after_a_restart(tmp_path: Path, e
 
 # The undo window
 
-UNDO = {"SALESOS_UNDO_SECONDS": "30"}
-
 
 async def test_with_an_undo_window_a_message_waits_and_says_how_it_is_taken_back(steady: Steady, era: Era) -> None:
     async with open_office(era=era, demo=False, settings=UNDO) as office:
@@ -837,10 +927,10 @@ async def test_a_message_taken_back_is_kept_as_a_draft_with_all_it_said(steady: 
             {
                 "results": [
                     {
-                        "action": "send",
+                        "action": "take back",
                         "outcome": "done",
                         "thread_ids": [],
-                        "reason": "It did not leave; its text is kept as draft '<1>'.",
+                        "reason": "It did not leave; its text is kept as draft '<1>', without formatting or files.",
                     }
                 ]
             }
@@ -883,7 +973,7 @@ async def test_a_message_that_has_left_cannot_be_taken_back_and_it_is_said() -> 
         undo_id = (await office.call("send_email", **MESSAGE))["undo_id"]
         office.clock.advance(seconds=31)
         assert await office.refusal("undo_change", undo_id=undo_id) == snapshot(
-            "conflict: The message does not wait any more, as it has left or was cancelled: list_threads folder=sent shows what has left."
+            "conflict: Too late, nothing was taken back: the message has left or was cancelled; list_threads folder=sent shows what has left."
         )
         assert len(await office.thread_ids("sent")) == 1
         assert await office.thread_ids("drafts") == []
@@ -915,7 +1005,7 @@ async def test_a_message_that_nobody_could_be_asked_about_is_kept_as_a_draft(ste
     async with open_office(era=era, demo=False, asks=False) as office:
         result = await office.result("send_email", **MESSAGE)
         assert steady(text_of(result)) == snapshot(
-            "nobody_asked: Nobody was asked and nothing happened, as no question could be brought before the user: tell them what you wanted to do and how they can do it themselves. The message is kept as draft '<1>'."
+            "nobody_asked: Nobody decided and nothing happened, as the question reached no one or was closed: tell the user what you wanted to do and how they can do it themselves. The message is kept as draft '<1>', which they can send themselves."
         )
         [thread_id] = await office.thread_ids("drafts")
         [draft] = office.store.thread(office.user_id, thread_id).messages
@@ -944,7 +1034,7 @@ async def test_a_draft_that_nobody_could_be_asked_about_stays_itself(era: Era) -
     async with open_office(era=era, demo=False, asks=False) as office:
         draft_id = (await office.call("save_draft", **MESSAGE))["draft_id"]
         result = await office.result("send_email", draft_id=draft_id)
-        assert text_of(result).endswith(f" The message is kept as draft {draft_id!r}.")
+        assert f" The message is kept as draft {draft_id!r}, which they can send themselves." in text_of(result)
         assert len(office.wire.writes()) == 1
 
 

@@ -19,6 +19,7 @@ from salesos_inbox.approval.ledger import Ledger
 from salesos_inbox.client.http import InboxClient
 from salesos_inbox.sandbox.messages import StoredMessage
 from salesos_inbox.sandbox.store import Store
+from salesos_inbox.tools._changes import Action
 
 pytestmark = pytest.mark.anyio
 
@@ -262,7 +263,7 @@ async def test_many_threads_are_left_alone_where_nobody_can_be_asked() -> None:
             ("archive_threads", {"thread_ids": ids}),
             ("bulk_update_threads", {"plan": [{"action": "read", "thread_ids": ids}]}),
         ):
-            assert (await office.refusal(tool, **arguments)).startswith("nobody_asked: Nobody was asked and nothing")
+            assert (await office.refusal(tool, **arguments)).startswith("nobody_asked: Nobody decided and nothing")
         assert office.wire.writes() == []
 
 
@@ -300,17 +301,17 @@ async def test_a_plan_answers_for_each_thread_and_asks_once(steady: Steady, era:
         assert office.person.cards == snapshot(
             [
                 """\
-Change 6 threads in your mailbox?
+Change 6 threads in your mailbox, 2 of them to the trash?
+Move to the trash (2 threads):
+• person4@helix[.]example: Subject 4
+• person5@helix[.]example: Subject 5
 Mark as read (2 threads):
 • person0@helix[.]example: Subject 0
 • person1@helix[.]example: Subject 1
 Archive (1 thread):
 • person2@helix[.]example: Subject 2
 Move to Contracts (1 thread):
-• person3@helix[.]example: Subject 3
-Move to the trash (2 threads):
-• person4@helix[.]example: Subject 4
-• person5@helix[.]example: Subject 5\
+• person3@helix[.]example: Subject 3\
 """
             ]
         )
@@ -726,6 +727,12 @@ async def test_a_plan_that_is_cancelled_keeps_the_way_back_of_what_it_did(era: E
         assert len(moved) == 100, "the batch that was on its way is whole, and no other was tried"
         assert set(outcomes(await office.call("undo_change", undo_id=undo_id))) == moved
         assert {state(office, thread_id)[0] for thread_id in ids} == {"inbox"}
+
+
+async def test_an_approval_is_for_the_folder_that_was_named_and_not_for_another_of_its_name() -> None:
+    actions = [Action("move", folder, "2024") for folder in ("f1", "f2")]
+    assert actions[0].title == actions[1].title
+    assert actions[0].key != actions[1].key
 
 
 async def test_a_cancelled_change_keeps_its_way_back_though_the_service_does_not_tell_who_the_user_is() -> None:

@@ -15,7 +15,15 @@ from enum import StrEnum
 from itertools import groupby
 from typing import Any, Final, Literal, Self
 
-from salesos_inbox.approval.inert import LINE_BREAK, inert, isolated, one_safe_line, shown_address, visible
+from salesos_inbox.approval.inert import (
+    LINE_BREAK,
+    inert,
+    isolated,
+    one_safe_line,
+    one_visible_line,
+    shown_address,
+    visible,
+)
 from salesos_inbox.mail.unicode import whole_characters
 
 BODY_CHARACTERS = 6_000
@@ -134,12 +142,15 @@ class Card:
 
     @property
     def text(self) -> str:
-        """The whole card as plain text; right-to-left text stands isolated, so that our words keep their place."""
+        """The whole card as plain text, which clients may take for Markdown, or look for links in: so it is inert.
+
+        Right-to-left text stands isolated, so that our words keep their place.
+        """
         warnings = [f"! {warning}" for warning in self.warnings]
         lines = [
             self.title,
             *([*warnings, ""] if warnings else []),
-            *(f"{fact.label}: {isolated(fact.value)}{f' ({fact.note})' if fact.note else ''}" for fact in self.facts),
+            *map(_fact_text, self.facts),
             *(line for group in self.groups for line in _group_text(group)),
             *(["Message:", *map(_body_text, self.body)] if self.body else []),
         ]
@@ -204,24 +215,25 @@ def message_card(
     """
     verb = "Schedule" if when else "Send"
     again = " again" if earlier else ""
+    lines, unshown = _body_lines(body)
     undo = f"in {_count(undo_seconds, 'second')}; it can be taken back until then"
     facts = [
         *(Fact(one_safe_line(item.kind, 20), shown_address(item.email), _note(item)) for item in recipients),
-        Fact("Subject", one_safe_line(subject, LONGEST_SUBJECT) or "(none)"),
-        Fact("Conversation", "a new one")
+        Fact("Subject", one_visible_line(subject, LONGEST_SUBJECT) or "(none)"),
+        Fact("Conversation", "a new conversation")
         if in_thread is None
-        else Fact("In reply to", one_safe_line(in_thread, 200) or "(no subject)"),
-        *(Fact("Linked to", one_safe_line(record, 300) or "(none)") for record in records),
-        Fact("Leaves", one_safe_line(when, 200) if when else undo if undo_seconds else "at once"),
-        *(Fact("Attached", one_safe_line(name, 300) or "(a file without a name)") for name in attachments),
+        else Fact("In reply to", one_visible_line(in_thread, 200) or "(no subject)"),
+        *(Fact("Linked to", one_visible_line(record, 300) or "(none)") for record in records),
+        Fact("Leaves", one_visible_line(when, 200) if when else undo if undo_seconds else "at once"),
+        *(Fact("Attached", one_visible_line(name, 300) or "(a file without a name)") for name in attachments),
     ]
     addresses = [[item.kind, item.email] for item in recipients]
     return Card(
         title=f"{verb} this email{again}?",
         approve=f"{verb} it{again}",
-        warnings=tuple(_warnings(recipients, len(attachments), odd_time, similar, earlier)),
+        warnings=tuple(_warnings(recipients, len(attachments), odd_time, similar, earlier, unshown)),
         facts=tuple(facts),
-        body=tuple(_body_lines(body)),
+        body=tuple(lines),
         content=json.dumps([addresses, subject, body, in_thread, when, list(attachments), unseen]),
     )
 
@@ -255,7 +267,10 @@ def facts_card(title: str, approve: str, facts: Sequence[tuple[str, str]], conte
         title=title,
         approve=approve,
         facts=tuple(
-            Fact(label, (shown_address(value) if label in _RECIPIENT_LABELS else one_safe_line(value, 300)) or "(none)")
+            Fact(
+                label,
+                (shown_address(value) if label in _RECIPIENT_LABELS else one_visible_line(value, 300)) or "(none)",
+            )
             for label, value in facts
         ),
         content=json.dumps([[list(fact) for fact in facts], content]),
@@ -319,7 +334,12 @@ def _said(words: str, recipient: Recipient) -> str:
 
 
 def _warnings(
-    recipients: Sequence[Recipient], attached: int, odd_time: str | None, similar: str | None, earlier: Earlier | None
+    recipients: Sequence[Recipient],
+    attached: int,
+    odd_time: str | None,
+    similar: str | None,
+    earlier: Earlier | None,
+    unshown: int,
 ) -> Iterator[str]:
     """Yield what stands first: what a person would be sorry not to have seen."""
     if earlier:
@@ -333,9 +353,12 @@ def _warnings(
             if item.provenance is provenance:
                 found.setdefault(_said(words, item), []).append(item.email)
         for said, emails in found.items():
-            yield f"{said} ({len(emails)} of {_count(len(recipients), 'recipient')}): {_listed(emails)}"
+            count = f" ({len(emails)} of {_count(len(recipients), 'recipient')})" if len(recipients) > 1 else ""
+            yield f"{said}{count}: {_listed(emails)}"
     if attached and any(item.looks_like or item.provenance in _DOUBTFUL for item in recipients):
-        yield f"The addresses named above would get {_count(attached, 'file')} with it."
+        yield f"They would get {_count(attached, 'file')} with it."
+    if unshown:
+        yield f"{_count(unshown, 'character')} of the text are not shown here."
     if odd_time:
         yield f"It would leave {one_safe_line(odd_time, 100)}."
     if similar and similar.strip():
@@ -362,8 +385,8 @@ _BLANK_LINE = re.compile(r"[^\S\x1c-\x1f]*")
 _MOST_BLANK_LINES = 3
 
 
-def _body_lines(body: str) -> Iterator[str]:
-    """Yield a body's lines as a card shows them, and remarks where something is left out.
+def _body_lines(body: str) -> tuple[list[str], int]:
+    """Return a body's lines as a card shows them, with remarks where something is left out, and how much that is.
 
     Of a long one the beginning and the end are shown, where something may hide as well.
     """
@@ -373,12 +396,10 @@ def _body_lines(body: str) -> Iterator[str]:
     if len(lines) <= BODY_LINES and sum(map(len, lines)) <= BODY_CHARACTERS:
         left_out = []
     if not left_out:
-        yield from map(_shown_line, lines if any(lines) else [Remark("(no text)")])
-        return
+        return [*map(_shown_line, lines if any(lines) else [Remark("(no text)")])], 0
     characters = sum(len(line) + 1 for line in left_out)
-    yield from map(_shown_line, lines[:beginning])
-    yield Remark(f"({_count(characters, 'character')} more, not shown here; the end of the message follows)")
-    yield from map(_shown_line, lines[len(lines) - end :])
+    remark = Remark(f"({_count(characters, 'more character')} are not shown here; the end of the message follows)")
+    return [*map(_shown_line, lines[:beginning]), remark, *map(_shown_line, lines[len(lines) - end :])], characters
 
 
 def _without_gaps(lines: Iterable[str]) -> Iterator[str]:
@@ -411,22 +432,28 @@ def _fitting(lines: Iterable[str]) -> int:
 
 
 def _shown_line(line: str) -> str:
-    return line if isinstance(line, Remark) else inert(visible(line))
+    return line if isinstance(line, Remark) else visible(line)
 
 
 def _body_text(line: str) -> str:
-    return line if isinstance(line, Remark) else f"{MARGIN} {isolated(line)}".rstrip()
+    return line if isinstance(line, Remark) else f"{MARGIN} {isolated(inert(line))}".rstrip()
+
+
+def _fact_text(fact: Fact) -> str:
+    value = fact.value if fact.label in _RECIPIENT_LABELS else inert(fact.value)  # an address can be copied
+    return f"{fact.label}: {isolated(value)}{f' ({fact.note})' if fact.note else ''}"
 
 
 def _group_text(group: Group) -> Iterator[str]:
     yield f"{group.title}:"
-    yield from (f"• {isolated(item.text)}" for item in group.items[:LISTED_THREADS])
+    yield from (f"• {inert(item.text)}" for item in group.items[:LISTED_THREADS])
     if len(group.items) > LISTED_THREADS:
         yield f"({len(group.items) - LISTED_THREADS:,} more, not listed here)"
 
 
 def _thread(line: ThreadLine) -> str:
-    return f"{one_safe_line(line.people, 200) or '(nobody)'}: {one_safe_line(line.subject, 300) or '(no subject)'}"
+    people, subject = one_visible_line(line.people, 200), one_visible_line(line.subject, 300)
+    return f"{isolated(people) or '(nobody)'}: {isolated(subject) or '(no subject)'}"
 
 
 def _count(number: int, thing: str) -> str:

@@ -77,6 +77,7 @@ class Approval:
     """
 
     operation_id: str | None = None
+    about: Mapping[str, Any] = field(default_factory=dict[str, Any])
     chosen: frozenset[str] | None = None
     earlier: Operation | None = None
     receipt: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -199,11 +200,11 @@ class Consent:
 
     async def _done_elsewhere(self, operation: Operation, proposal: Proposal) -> Operation:
         """Return an operation that another call carries out, once it has; raise where there is nothing to wait for."""
+        operation = self.ledger.read(operation.operation_id) or operation
         with anyio.move_on_after(OTHER_CALL_SECONDS):
             while operation.state is State.CLAIMED:
                 await anyio.sleep(POLL_SECONDS)
                 operation = self.ledger.read(operation.operation_id) or operation
-        operation = self.ledger.read(operation.operation_id) or operation
         if operation.state is not State.DONE or not proposal.once:
             self._refuse(operation)
         return operation
@@ -211,7 +212,7 @@ class Consent:
     @asynccontextmanager
     async def _recorded(self, operation: Operation) -> AsyncGenerator[Approval]:
         """Hand out the approval of a claimed operation, and record what came of it."""
-        approval = Approval(operation.operation_id, operation.chosen)
+        approval = Approval(operation.operation_id, operation.about, operation.chosen)
         state, what = State.UNKNOWN, "outcome unknown"
         shield = anyio.CancelScope(shield=operation.effect == Effect.SEND)  # until it is known what became of it
         try:
@@ -243,8 +244,8 @@ class Consent:
                 raise NobodyAsked(_NOBODY)
             case State.ASKED:
                 raise Pending(
-                    "The user has not decided yet and nothing happened: the question waits for them in their browser "
-                    "or client; call again with the same arguments to learn what they decided."
+                    "The user has not decided yet and nothing happened: tell them that the question waits in their "
+                    "browser, and call again with the same arguments once they have answered."
                 )
             case State.CLAIMED:
                 raise Conflict("Another call is doing exactly this at the moment: call again in a minute.")
@@ -261,8 +262,8 @@ class Consent:
 
 
 _NOBODY = (
-    "Nobody was asked and nothing happened, as no question could be brought before the user: "
-    "tell them what you wanted to do and how they can do it themselves."
+    "Nobody decided and nothing happened, as the question reached no one or was closed: "
+    "tell the user what you wanted to do and how they can do it themselves."
 )
 _EXPIRED = (
     "The user did not decide in time and nothing happened: tell them what you wanted to do, "

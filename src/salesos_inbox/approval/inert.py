@@ -67,11 +67,16 @@ def _replaced(text: str, rules: Iterable[_Rule]) -> str:
     return text
 
 
-def one_safe_line(text: str, limit: int) -> str:
-    """Return what somebody wrote on one line, in about `limit` characters; a cut ends in "…"."""
+def one_visible_line(text: str, limit: int) -> str:
+    """Return what somebody wrote on one line, in about `limit` characters, with nothing unseen; a cut ends in "…"."""
     beginning = text[: 4 * limit]
     rest = "…" if len(text) > len(beginning) else ""
-    return inert(one_line(visible(beginning) + rest, limit))
+    return one_line(visible(beginning) + rest, limit)
+
+
+def one_safe_line(text: str, limit: int) -> str:
+    """Return what somebody wrote as `one_visible_line` does, and inert, for where it stands among our words."""
+    return inert(one_visible_line(text, limit))
 
 
 _HOST = r"[\w.\-\u0080-\U0010ffff]*[A-Za-z0-9\u0080-\U0010ffff]"

@@ -183,6 +183,7 @@ class Ladder:
         if self._open(operation):
             if mine and not (on_page and self.page and self.page.seen_since(listed_at)):
                 self.ledger.give_up(operation.operation_id, self.clock())
+                self.mute.discard(_client(context))  # the page is no way to the person either
         elif on_page and not unanswered.is_set() and self._is_decided(operation):
             self.mute.add(_client(context))  # the person decided on the page while the client showed nothing
 

@@ -332,6 +332,11 @@ class Ledger:
             self._pass_time(database, now)
             return _all(database, "user = ? AND state = 'unknown' ORDER BY number", user)
 
+    def doubtful(self, user: str, body_digest: str) -> list[Operation]:
+        """Return the messages of this text of which it is not known whether they left, the newest first."""
+        with self._file_in_hand() as database:
+            return _all(database, _DOUBTFUL, user, body_digest)
+
     def known_messages(self, user: str) -> frozenset[str]:
         """Return the ids of the messages that operations are known to have sent or scheduled."""
         with self._file_in_hand() as database:
@@ -373,21 +378,26 @@ class Ledger:
                 moved = self._move(database, State.DECLINED, _THIS, operation_id, decided_by=by)
             for operation in moved:
                 count = None if operation.chosen is None else len(operation.chosen)
-                self._log(now, "approved" if approve else "declined", operation, {"by": by, "chosen": count})
+                self._log(
+                    now,
+                    "approved" if approve else "declined",
+                    operation,
+                    {**operation.about, "by": by, "chosen": count},
+                )
             return _get(database, operation_id)
 
     def give_up(self, operation_id: str, now: float) -> Operation | None:
         """Record that nobody could be asked, and return the operation as it is then."""
         with self._transaction() as database:
             for operation in self._move(database, State.NOBODY_ASKED, _THIS, operation_id):
-                self._log(now, "nobody asked", operation)
+                self._log(now, "nobody asked", operation, operation.about)
             return _get(database, operation_id)
 
     def expire(self, operation_id: str, now: float) -> None:
         """Record that a decision came too late, or never, and that the caller was told so."""
         with self._transaction() as database:
             for operation in self._move(database, State.EXPIRED, _THIS, operation_id):
-                self._log(now, "expired", operation)
+                self._log(now, "expired", operation, operation.about)
             database.execute(_TELL, (operation_id,))
 
     def tell(self, operation_id: str) -> None:
@@ -475,7 +485,7 @@ class Ledger:
         """End what waited too long, or was asked in what is now the future; and claims that nobody works on."""
         late = f"{_OPEN} AND (expires_at <= ? OR asked_at > ?)"
         for operation in self._move(database, State.EXPIRED, late, now, now + JUMP_SECONDS):
-            self._log(now, "expired", operation)
+            self._log(now, "expired", operation, operation.about)
         over = f"{_OPEN} AND (leased_until <= ? OR leased_until > ?)"
         self._lose(database, over, now, now + LEASE_SECONDS + JUMP_SECONDS, now=now)
 
@@ -710,7 +720,15 @@ class Ledger:
 _BROKEN = "log broken"
 _UNDO = "undo_id = ? AND user = ? AND made_at > ?"
 _UNTOLD = f"{_SAME} AND NOT told AND on_page AND state IN ('declined', 'expired') AND asked_at > ? ORDER BY number DESC"
-_ATTEMPTED = f"{_SAME} AND claimed_at > ? AND state != 'taken_back' ORDER BY state = 'failed', number DESC"
+_ATTEMPTED = (
+    f"{_SAME} AND (claimed_at > ? OR state = 'unknown') AND state != 'taken_back'"
+    " ORDER BY state = 'failed', json_extract(receipt, '$.looked_up') IS NULL, number DESC"
+)
+"""What is in doubt, or was, before what plainly failed."""
+_DOUBTFUL = (
+    "user = ? AND effect = 'send' AND state = 'unknown' AND json_extract(about, '$.body_digest') = ?"
+    " ORDER BY number DESC"
+)
 _OF_DRAFT = (
     "user = ? AND json_extract(about, '$.draft_id') = ? AND claimed_at > ?"
     " AND state NOT IN ('failed', 'taken_back') ORDER BY number DESC"

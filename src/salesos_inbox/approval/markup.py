@@ -127,7 +127,7 @@ def _card(number: int, waiting: Waiting) -> str:
 <article aria-labelledby="{name}">
 <header>
 <h2 id="{name}">{_text(card.title)}</h2>
-<p class="when">Expires at {_text(waiting.expires)}</p>
+<p class="when">Open until {_text(waiting.expires)}</p>
 </header>
 <input type="hidden" name="card" value="{value}.{_text(waiting.token)}">
 {"".join(_parts(waiting))}\

@@ -68,10 +68,14 @@ _TOO_QUICK = Outcome("Nothing was decided.", "That click came quicker than anyon
 _GONE = Outcome("Nothing was decided.", "That question is not there any more.", decided=False)
 _CHANGED = Outcome("Nothing was decided.", "The card has changed since you saw it: look again.", decided=False)
 _NO_TICK = Outcome("Nothing was decided.", "Tick at least one thread, or decline.", decided=False)
-_APPROVED = Outcome("Approved.", "It is being carried out, once; your assistant says how it went.")
+_APPROVED = Outcome(
+    "Approved.", "Your assistant carries it out, once. If it has stopped waiting, tell it to go on within five minutes."
+)
 _DECLINED = Outcome("Declined.", "It does not happen, and your assistant is told so.")
 _FOUND = {
-    State.APPROVED: Outcome("Decided before.", "It was approved, and is carried out once."),
+    State.APPROVED: Outcome(
+        "Decided before.", "It was approved, and is carried out once, when your assistant takes it up."
+    ),
     State.CLAIMED: Outcome("Decided before.", "It was approved, and is just being carried out, once."),
     State.DONE: Outcome("Decided before.", "It was approved, and was carried out once."),
     State.FAILED: Outcome("Decided before.", "It was approved, and did not succeed: your assistant can say why."),
@@ -83,7 +87,7 @@ _FOUND = {
 """What is said of a question that is not open any more, by how far it has come."""
 _GRANTED = frozenset({State.APPROVED, State.CLAIMED, State.DONE, State.FAILED, State.UNKNOWN})
 
-_START_BROWSER = "import os, sys, webbrowser; os.environ.pop('TERM', None); webbrowser.open(sys.argv[1])"
+_START_BROWSER = "import os, sys, webbrowser; os.environ.pop('TERM', None); webbrowser.open(sys.stdin.read())"
 """Runs in a process of its own. Without a terminal, browsers that need one are no candidates."""
 
 
@@ -94,13 +98,16 @@ def open_browser(url: str) -> bool:
     """
     try:
         process = subprocess.Popen(
-            [sys.executable, "-I", "-c", _START_BROWSER, url],
-            stdin=subprocess.DEVNULL,
+            [sys.executable, "-I", "-c", _START_BROWSER],
+            stdin=subprocess.PIPE,  # as arguments are seen by every user of the machine
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,  # a browser started here stays when we end
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),  # where Windows would show one
         )
+        assert process.stdin is not None, "it is a pipe"
+        with process.stdin as line:
+            line.write(url.encode())
     except OSError:
         return False
     threading.Thread(target=process.wait, name="browser", daemon=True).start()

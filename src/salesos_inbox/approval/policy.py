@@ -86,13 +86,13 @@ class Policy:
         if self.most_recipients is not None and len(emails) > self.most_recipients:
             raise Refused(
                 f"The message has {len(emails)} recipients and the operator's SALESOS_MOST_RECIPIENTS allows "
-                f"{self.most_recipients}: write to fewer people."
+                f"{self.most_recipients}: tell the user, and do not split the message."
             )
         forbidden = [email for email in emails if not self._allows(email)]
         if forbidden:
             raise Refused(
                 f"The operator's SALESOS_ALLOWED_RECIPIENTS forbids writing to {_some(forbidden)}: "
-                "leave them out, or tell the user that only the operator can allow them."
+                "tell the user, who may leave them out; only the operator can allow them."
             )
 
     def check_hour(self, sent: int) -> None:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import cast
 
-from salesos_inbox.contract.routes import Route
+from salesos_inbox.contract.routes import SEND_EMAIL, Route
 from salesos_inbox.errors import (
     Conflict,
     ContractBroken,
@@ -24,6 +24,8 @@ from salesos_inbox.errors import (
 _UNKNOWN_FIELD = re.compile(r"property (\w+) should not exist")
 _FIELD = re.compile(r"(?:each value in |nested property |property )?(\w+)")
 """What a sentence of the service's validation is about. Its other words may be names of fields too: `to`, `from`."""
+_NOT_DONE = frozenset({400, 401, 403, 404, 405, 406, 409, 411, 413, 414, 415, 422, 429, 431})
+"""Statuses that say that nothing was done; any other leaves a write open, as 408 and 499 of a gateway do."""
 _SCOPE = re.compile(r"\bscope\W+(read|write|delete|admin)\b")
 
 
@@ -36,6 +38,8 @@ def failure(
     """
     messages = _messages(payload)
     match status:
+        case _ if route.method != "GET" and (status not in _NOT_DONE or (status == 409 and route is SEND_EMAIL)):
+            return outcome_unknown(route)  # 409 is what a service may answer that knows the Idempotency-Key
         case 400 | 422:
             return _validation(route, messages)
         case 401:
@@ -57,8 +61,6 @@ def failure(
             return RateLimited(
                 f"SalesOS takes no more requests for now: wait {_seconds(retry_after)} and call again.", retry_after
             )
-        case _ if not 400 <= status < 500 and route.method != "GET":
-            return outcome_unknown(route)
         case _ if status < 400:
             return ContractBroken(
                 f"SalesOS sends the request to {route.purpose} elsewhere (status {status}): "
@@ -79,9 +81,14 @@ def asks_for_csrf_token(status: int, payload: object) -> bool:
 
 def outcome_unknown(route: Route) -> OutcomeUnknown:
     """Return the error for a write whose answer never came or cannot be read."""
+    remedy = (
+        "the same call in a minute looks for it, and sends nothing twice."
+        if route is SEND_EMAIL
+        else "look first (read the thread, the sent folder or the scheduled list), and do not repeat it blindly."
+    )
     return OutcomeUnknown(
         f"The request to {route.purpose} went out, but no usable answer came, so it may or may not have happened: "
-        "look first (read the thread, the sent folder or the scheduled list), and do not repeat it blindly."
+        f"{remedy}"
     )
 
 

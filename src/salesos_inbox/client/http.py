@@ -251,9 +251,9 @@ class InboxClient:
         if any(not identifier.strip(".") for identifier in ids.values()):
             raise failure(route, 404, None, ids=ids)  # in a path it would name another endpoint
         is_write = route.method != "GET"
+        deadline = anyio.current_time() + self._seconds
         if route is not routes.REFRESH_TOKEN and route is not routes.GET_CSRF_TOKEN:
             await self._session.refresh(self._clock(), self._fetch_token)
-        deadline = anyio.current_time() + self._seconds
         repeats, renewed, fault = 0, False, Fault.NOT_SENT
         with anyio.CancelScope(deadline=deadline + CONNECT_SECONDS, shield=is_write):
             while True:

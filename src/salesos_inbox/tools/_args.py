@@ -34,7 +34,7 @@ ReplyTo = Annotated[str, Field(description="Thread to reply in")]
 ScheduledId = Annotated[str, Field(description="From list_scheduled")]
 UndoId = Annotated[str, Field(description="From the answer of a change; works once")]
 RecordId = Annotated[str, Field(description="From a thread's records, or ask the user")]
-SendAgain = Annotated[bool, Field(description="Only if the user wants it sent twice")]
+SendAgain = Annotated[bool, Field(description="Only if the user asks to send it again")]
 DraftId = Annotated[str, Field(description="From save_draft or read_thread")]
 RecordType = Literal["lead", "contact", "account", "opportunity"]
 

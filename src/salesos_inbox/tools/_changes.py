@@ -35,6 +35,11 @@ class Action:
         return f"{self.name} to {self.folder_name or self.folder}" if self.folder else self.name
 
     @property
+    def key(self) -> str:
+        """What stands for the action in an approval: names of folders are not unique, their ids are."""
+        return f"{self.name}:{self.folder}" if self.folder else self.name
+
+    @property
     def title(self) -> str:
         """The action in a person's words."""
         return f"{_TITLES[self.name]} {self.folder_name or self.folder}" if self.folder else _TITLES[self.name]
@@ -234,6 +239,10 @@ def bulk_request(desk: Desk, action: Action) -> Request:
 def card_lines(thread_ids: Iterable[str], known: Known, own: frozenset[str]) -> list[ThreadLine]:
     """Return the threads as a person recognizes them, those that there are."""
     return [
-        ThreadLine(thread.id, views.people(thread, own), one_line(thread.subject, views.SUBJECT_CHARACTERS))
+        ThreadLine(
+            thread.id,
+            views.people(thread, own, views.person_on_card),
+            one_line(thread.subject, views.SUBJECT_CHARACTERS),
+        )
         for thread in (known[thread_id] for thread_id in thread_ids if thread_id in known)
     ]

@@ -11,6 +11,7 @@ from typing import Self
 from salesos_inbox.contract import models
 from salesos_inbox.errors import InvalidArguments, NotFound
 from salesos_inbox.mail.addresses import Address, parse_address, parse_addresses
+from salesos_inbox.mail.html import CUT_NOTE
 from salesos_inbox.mail.reading import read_body
 from salesos_inbox.mail.unicode import clean, one_line, quoted
 from salesos_inbox.tools._args import MOST_BODY_CHARACTERS, check_id
@@ -26,6 +27,8 @@ MOST_RECIPIENTS = 100
 """How many people one message may go to: as many as a person can look through before they approve."""
 _LINE_BREAKERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _DRAFT_PAGES = 5
+_NOT_SHOWN = re.compile(r"<style|<!--\[if|<!\[if", re.IGNORECASE)
+"""What may show a reader words that our own reading of HTML does not see."""
 
 
 @dataclass(frozen=True)
@@ -201,6 +204,12 @@ async def _stored_draft(desk: Desk, draft_id: str) -> tuple[models.Thread, model
     )
 
 
+async def draft_files(desk: Desk, draft_id: str) -> tuple[models.Attachment, ...]:
+    """Return the files of a stored draft as they are now. Raises `NotFound` where there is none."""
+    _, draft = await _stored_draft(desk, draft_id)
+    return tuple(draft.attachments)
+
+
 async def has_draft(desk: Desk, draft_id: str) -> bool:
     """Return whether there is a draft of that id."""
     try:
@@ -221,7 +230,11 @@ def _bodies(wording: Wording, draft: models.Message) -> tuple[str, str | None]:
         return body, escape(body).replace("\n", "<br>\n") if draft.body_html else None
     reading = read_body(draft.body_html, None)
     body = "\n\n".join(part for part in (reading.text, reading.quoted) if part)
-    if reading.hidden_chars or reading.removed_chars:
+    if CUT_NOTE in body:
+        raise InvalidArguments(
+            "The draft is too long or too nested to be shown whole: ask the user to send it in SalesOS."
+        )
+    if reading.hidden_chars or reading.removed_chars or _NOT_SHOWN.search(draft.body_html):
         return body, escape(body).replace("\n", "<br>\n")
     return body, draft.body_html
 

@@ -112,9 +112,9 @@ class Services:
         if self._me is None:
             try:
                 self._me = await self.client.get_me()
-            except NotFound:
+            except (NotFound, Refused):
                 self._me = models.User()
-            except (Refused, Unauthorized):
+            except Unauthorized:
                 return models.User()
         return self._me
 
@@ -213,6 +213,11 @@ class Desk:
     def show_time(self, moment: datetime) -> str:
         """Return a time in the user's zone, or in UTC."""
         return show_local(moment, self.timezone)
+
+    def say_time(self, moment: datetime) -> str:
+        """Return a time in the user's zone in words that stay true: not "today", which ends at midnight."""
+        local = moment.astimezone(self.timezone or UTC)
+        return f"{local:%A} {local.day} {local:%B at %H:%M}{'' if self.timezone else ' UTC'}"
 
     def show_short_time(self, moment: datetime) -> str:
         """Return a time in the user's zone without the zone, for lists that name it once; old ones by their day."""

@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from html import unescape
 from typing import TypeVar
@@ -398,9 +398,8 @@ async def _similar(lookups: _LookUps, composed: Composed) -> str | None:
 
 
 def _in_words(desk: Desk, message: models.Message) -> str:
-    """Return when a message was written, in words that stay true: not "today", which ends at midnight."""
-    local = (_moment(message) or desk.now()).astimezone(desk.timezone or UTC)
-    return f"{local:%A %d %B at %H:%M}{'' if desk.timezone else ' UTC'}"
+    """Return when a message was written, in words."""
+    return desk.say_time(_moment(message) or desk.now())
 
 
 def _others(count: int) -> str:

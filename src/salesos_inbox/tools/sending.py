@@ -14,7 +14,7 @@ from salesos_inbox.approval.ledger import LEASE_SECONDS, Operation, State, Step
 from salesos_inbox.approval.policy import Decision
 from salesos_inbox.client.failures import outcome_unknown
 from salesos_inbox.contract import models, routes
-from salesos_inbox.errors import Expired, InboxError, InvalidArguments, NobodyAsked, NotFound, OutcomeUnknown
+from salesos_inbox.errors import Conflict, Expired, InboxError, InvalidArguments, NobodyAsked, NotFound, OutcomeUnknown
 from salesos_inbox.mail.unicode import one_line, quoted
 from salesos_inbox.tools._args import (
     Body,
@@ -28,7 +28,7 @@ from salesos_inbox.tools._args import (
     check_id,
     read_when,
 )
-from salesos_inbox.tools._compose import Composed, Wording, compose, has_draft
+from salesos_inbox.tools._compose import Composed, Wording, compose, draft_files, has_draft
 from salesos_inbox.tools._kit import Desk, Effect, Inbox, Services, tool
 from salesos_inbox.tools._lookup import SETTLE_SECONDS, Found, Sought, body_digest, look_for
 from salesos_inbox.tools._provenance import findings
@@ -53,7 +53,7 @@ async def send_email(
     draft_id: DraftId | None = None,
     send_again: SendAgain = False,
 ) -> EmailSent:
-    """Send an email once the user approves it; they are asked by this call. With thread_id it is a reply:
+    """Send an email; this call asks the user to approve it. With thread_id it is a reply:
     recipients and subject come from the thread. With draft_id that draft is sent; only what changes need be given."""
     wording = Wording(to, cc, bcc, subject, body, thread_id, reply_all, draft_id)
     left = await _leave(inbox, "send_email", wording, None, again=send_again)
@@ -66,7 +66,7 @@ async def send_email(
         bcc=about.get("bcc"),
         subject=about["subject"],
         thread_id=receipt.get("thread_id") or about.get("thread_id"),
-        undo_id=None if left.already else receipt.get("undo_id"),
+        undo_id=left.undo_id,
         note=left.note,
     )
 
@@ -108,7 +108,7 @@ async def schedule_email(
 
 @tool("Cancel a scheduled message", Effect.DESTROY)
 async def cancel_scheduled(inbox: Inbox, scheduled_id: ScheduledId) -> EmailCancelled:
-    """Cancel a scheduled message once the user approves; it is then gone."""
+    """Cancel a scheduled message once the user approves; its text is then lost."""
     found = await scheduled_email(inbox, check_id("scheduled_id", scheduled_id))
     facts = [*(("To", address) for address in found.to), ("Subject", found.subject or "(none)")]
     if found.scheduled_for:
@@ -116,8 +116,7 @@ async def cancel_scheduled(inbox: Inbox, scheduled_id: ScheduledId) -> EmailCanc
     card = facts_card("Cancel this scheduled email?", "Cancel the email", facts, found.id)
     about = {"to": addresses(found.to), "subject": one_line(found.subject, 200), "scheduled_id": found.id}
     async with inbox.operation(Proposal((("cancel_scheduled", Effect.DESTROY),), card, about)):
-        await inbox.client.cancel_scheduled(found.id)
-    await inbox.take_back(found.id)
+        await cancel_message(inbox, found)
     times = inbox.times(found.scheduled_for) if found.scheduled_for else None
     return EmailCancelled(
         status="cancelled",
@@ -130,6 +129,21 @@ async def cancel_scheduled(inbox: Inbox, scheduled_id: ScheduledId) -> EmailCanc
     )
 
 
+async def cancel_message(inbox: Desk, waiting: models.ScheduledEmail) -> None:
+    """Cancel a message that waits; where the answer is lost, what waits no more before its time was cancelled."""
+    try:
+        await inbox.client.cancel_scheduled(waiting.id)
+    except OutcomeUnknown:
+        try:
+            await scheduled_email(inbox, waiting.id)
+        except NotFound:
+            if waiting.scheduled_for is None or waiting.scheduled_for <= inbox.now():
+                raise outcome_unknown(routes.CANCEL_SCHEDULED) from None
+        else:
+            raise
+    await inbox.take_back(waiting.id)
+
+
 @dataclass(frozen=True)
 class _Left:
     """What became of a message: the ledger's `about` and receipt of it, and whether it had left before this call."""
@@ -137,6 +151,7 @@ class _Left:
     about: Mapping[str, Any]
     receipt: Mapping[str, Any]
     already: bool = False
+    undo_id: str | None = None
     note: str | None = None
 
 
@@ -156,6 +171,10 @@ async def _leave(inbox: Desk, tool: str, wording: Wording, leaves_at: datetime |
     ledger, user, content = inbox.services.ledger, await inbox.user(), composed.content(leaves_at)
     content_id = fingerprint(tool, content)
     earlier = await settled(inbox.services, ledger.attempted(user, content_id, inbox.services.seconds()))
+    if earlier is None:
+        alike = _alike(composed, ledger.doubtful(user, body_digest(composed.body)))
+        found = await settled(inbox.services, alike)
+        earlier = found if found and found.state is State.UNKNOWN else None
     if earlier and earlier.state is State.DONE and not again:
         return _already(inbox, earlier)
     if earlier and earlier.state is State.UNKNOWN and not again:
@@ -171,16 +190,20 @@ async def _leave(inbox: Desk, tool: str, wording: Wording, leaves_at: datetime |
                 raise Expired(
                     "The time to send it at passed while the user decided, and nothing left: give a later one."
                 )
+            if composed.draft_id and await draft_files(inbox, composed.draft_id) != composed.attachments:
+                raise Conflict("The draft's files changed while the user was asked, so nothing was sent: call again.")
             key = proposal.about.get("key") or approval.operation_id
-            approval.receipt |= await _send(inbox, composed, leaves_at, key)
+            waits = leaves_at or _undo_until(inbox, approval.about)
+            approval.receipt |= await _send(inbox, composed, waits, key)
+            approval.receipt |= await _way_back(inbox, proposal.about, approval.receipt)
     except NobodyAsked as error:
         raise await _kept_as_draft(inbox, composed, wording, content_id, error) from None
     except OutcomeUnknown:
         attempt = await settled(inbox.services, ledger.attempted(user, content_id, inbox.services.seconds()))
         if attempt is None or attempt.state is not State.DONE:
             raise
-        return await _with_undo(inbox, attempt.about, attempt.receipt)
-    return await _with_undo(inbox, proposal.about, approval.receipt)
+        return _left(inbox, attempt.about, attempt.receipt | await _way_back(inbox, attempt.about, attempt.receipt))
+    return _left(inbox, proposal.about, approval.receipt)
 
 
 async def _proposal(
@@ -214,7 +237,11 @@ async def _proposal(
         "attachments": attached_files(composed.attachments) or None,
         "body_digest": body_digest(composed.body),
     }
-    if earlier and earlier.state is not State.DONE:
+    if (
+        earlier
+        and earlier.state is not State.DONE
+        and earlier.fingerprint == fingerprint(tool, composed.content(leaves_at))
+    ):
         about["key"] = _key(earlier)  # a service that knows it sends the message once
     return Proposal(
         ((tool, Effect.SEND),),
@@ -230,9 +257,7 @@ async def _send(inbox: Desk, composed: Composed, leaves_at: datetime | None, key
 
     Raises `OutcomeUnknown` where no usable answer came and the message is not to be found either.
     """
-    email, undo_seconds = composed.email(), inbox.services.settings.undo_seconds
-    if leaves_at is None and undo_seconds:
-        leaves_at = inbox.now() + timedelta(seconds=undo_seconds)
+    email = composed.email()
     if leaves_at is not None:
         email = email.model_copy(update={"scheduled_for": leaves_at})
     receipt = await inbox.client.send_email(email, key)
@@ -250,19 +275,41 @@ async def _send(inbox: Desk, composed: Composed, leaves_at: datetime | None, key
     }
 
 
-async def _with_undo(inbox: Desk, about: Mapping[str, Any], receipt: dict[str, Any]) -> _Left:
-    """Return what became of a message, with the undo_id that takes it back while it waits for its moment."""
+def _undo_until(inbox: Desk, about: Mapping[str, Any]) -> datetime | None:
+    """Return until when a message can be taken back, by the seconds that its card named; None where it named none."""
+    seconds = about.get("undo_seconds")
+    return inbox.now() + timedelta(seconds=seconds) if seconds else None
+
+
+def _alike(composed: Composed, doubtful: list[Operation]) -> Operation | None:
+    """Return the newest of these attempts at the same text that was to reach one of the same people."""
+    people = {address.email.casefold() for _, address in composed.recipients}
+
+    def reached(about: Mapping[str, Any]) -> set[str]:
+        return {email.casefold() for kind in ("to", "cc", "bcc") for email in about.get(kind) or ()}
+
+    return next((attempt for attempt in doubtful if people & reached(attempt.about)), None)
+
+
+async def _way_back(inbox: Desk, about: Mapping[str, Any], receipt: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the undo_id that takes a message back which waits for its moment, for its receipt; nothing for another."""
+    if receipt["status"] != "scheduled" or about.get("scheduled_for"):
+        return {}
+    thread_ids = (receipt["thread_id"],) if receipt["thread_id"] else ()
+    step = Step("cancel_scheduled", thread_ids, scheduled_id=receipt["scheduled_id"])
+    undo_id = await inbox.keep_undo([step], "send_email", {"to": about["to"], "subject": about["subject"]})
+    return {"undo_id": undo_id}
+
+
+def _left(inbox: Desk, about: Mapping[str, Any], receipt: Mapping[str, Any]) -> _Left:
+    """Return what became of a message that was sent by this call."""
     if receipt["status"] != "scheduled" or about.get("scheduled_for"):
         return _Left(about, receipt)
-    step = Step(
-        "cancel_scheduled",
-        (receipt["thread_id"],) if receipt["thread_id"] else (),
-        scheduled_id=receipt["scheduled_id"],
-    )
-    undo_id = await inbox.keep_undo([step], "send_email", {"to": about["to"], "subject": about["subject"]})
-    until = f"It leaves in {inbox.services.settings.undo_seconds} seconds"
-    note = f"{until}; until then undo_change takes it back." if undo_id else f"{until}."
-    return _Left(about, {**receipt, "undo_id": undo_id}, note=note)
+    leaves_at = _moment(receipt.get("scheduled_for")) or inbox.now()
+    note = f"It leaves in {max(0, round((leaves_at - inbox.now()).total_seconds()))} seconds"
+    undo_id = receipt.get("undo_id")
+    note += "; until then undo_change takes it back." if undo_id else "."
+    return _Left(about, receipt, undo_id=undo_id, note=note)
 
 
 async def settled(services: Services, operation: Operation | None) -> Operation | None:
@@ -342,19 +389,26 @@ def _found_receipt(found: Found) -> dict[str, Any]:
 
 
 def _already(inbox: Desk, operation: Operation) -> _Left:
-    scheduled = operation.receipt.get("status") == "scheduled"
+    """Return what became of a message that was sent before this call."""
+    receipt = operation.receipt
+    leaves_at, at = _moment(receipt.get("scheduled_for")), inbox.show_time(_at(operation))
+    if leaves_at and leaves_at > inbox.now() and (undo_id := receipt.get("undo_id")):
+        note = "This very message waits to leave, and nothing was sent now; undo_change takes it back until then."
+        return _Left(operation.about, receipt, already=True, undo_id=undo_id, note=note)
+    done = "scheduled" if leaves_at and leaves_at > inbox.now() else "sent"
     note = (
-        f"This very message was {'scheduled' if scheduled else 'sent'} before ({inbox.show_time(_at(operation))}), and "
-        "nothing was sent now. If the user wants it sent a second time, call with send_again."
+        f"This very message was {done} before ({at}), and nothing was sent now. "
+        "If the user asks to send it again, call with send_again."
     )
-    return _Left(operation.about, operation.receipt, already=True, note=note)
+    return _Left(operation.about, receipt, already=True, note=note)
 
 
 def _unknown(inbox: Desk, operation: Operation) -> OutcomeUnknown:
     saw = operation.receipt.get("saw") or "it could not be looked up"
     return OutcomeUnknown(
         f"This message was tried before ({inbox.show_time(_at(operation))}) and no usable answer came; looking for it, "
-        f"{saw}. Nothing was sent now: tell the user, and call with send_again only if they want it sent all the same."
+        f"{saw}. Nothing was sent now: the same call in a minute looks again; use send_again only if the user wants it "
+        "sent all the same."
     )
 
 
@@ -362,7 +416,7 @@ def _as_earlier(inbox: Desk, operation: Operation) -> Earlier:
     outcome: Literal["sent", "unknown", "not_found"] = (
         "sent" if operation.state is State.DONE else "not_found" if operation.state is State.FAILED else "unknown"
     )
-    return Earlier(outcome, inbox.show_time(_at(operation)))
+    return Earlier(outcome, f"on {inbox.say_time(_at(operation))}")
 
 
 def _is_plain_failure(operation: Operation) -> bool:
@@ -395,9 +449,8 @@ async def _kept_as_draft(
             )
     except InboxError:
         return NobodyAsked(f"{error} It could not be kept as a draft either.")
-    if not draft_id:
-        return NobodyAsked(f"{error} The message is kept as a draft.")
-    return NobodyAsked(f"{error} The message is kept as draft {quoted(draft_id, 100)}.", draft_id)
+    name = f"draft {quoted(draft_id, 100)}" if draft_id else "a draft"
+    return NobodyAsked(f"{error} The message is kept as {name}, which they can send themselves.", draft_id or None)
 
 
 def _at(operation: Operation) -> datetime:

@@ -187,12 +187,16 @@ async def _approved(
         return
     count = sum(len(ids) for _, ids in needed)
     own = await inbox.own_addresses()
-    deletes = [action.name == "delete" for action, _ in needed]
+    deleted = sum(len(ids) for action, ids in needed if action.name == "delete")
     threads = f"{count} thread{'s' * (count > 1)}"
-    title = f"Move {threads} to the trash?" if all(deletes) else f"Change {threads} in your mailbox?"
-    card = threads_card(
-        title, "Do it", [(action.title, action.label, card_lines(ids, known, own)) for action, ids in needed]
-    )
+    if deleted == count:
+        title, approve = f"Move {threads} to the trash?", "Move to the trash"
+    else:
+        trash = f", {deleted} of them to the trash" if deleted else ""
+        title, approve = f"Change {threads} in your mailbox{trash}?", "Make the changes"
+    gravest_first = sorted(needed, key=lambda step: step[0].name != "delete")
+    groups = [(action.title, action.key, card_lines(ids, known, own)) for action, ids in gravest_first]
+    card = threads_card(title, approve, groups)
     about = {"threads": count, "action": ", ".join(action.label for action, _ in needed)}
     async with inbox.operation(Proposal(tools, card, about, count)) as approval:
         if approval.operation_id is not None:
@@ -202,9 +206,7 @@ async def _approved(
             raise Conflict("The mailbox changed while the user was asked, so nothing was done: call again.")
         leave = _Leave(inbox, tools[0][0], approval.operation_id, [], known, Report())
         for action, ids in actions:
-            left_out = {
-                item for item in ids if (action, item) in shown and not approval.covers(f"{action.label} {item}")
-            }
+            left_out = {item for item in ids if (action, item) in shown and not approval.covers(f"{action.key} {item}")}
             leave.report.add(action.label, "unchanged", (item for item in ids if item in left_out), _LEFT_OUT)
             leave.actions.append((action, [item for item in ids if item not in left_out]))
         approval.receipt["threads"] = sum(len(ids) for _, ids in _needed(leave.actions, known))

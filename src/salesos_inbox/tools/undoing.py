@@ -16,7 +16,7 @@ from salesos_inbox.mail.unicode import quoted
 from salesos_inbox.tools._args import UndoId, check_id
 from salesos_inbox.tools._changes import Action, Report, bulk_request, card_lines, change, look
 from salesos_inbox.tools._kit import Desk, Effect, Inbox, tool
-from salesos_inbox.tools.sending import scheduled_email
+from salesos_inbox.tools.sending import cancel_message, scheduled_email
 from salesos_inbox.views import PlanChanges, StepOutcome
 
 
@@ -76,7 +76,7 @@ async def _take_back(inbox: Desk, step: Step, report: Report) -> InboxError | No
     """Carry out one step and add what became of its threads; returns the error that stopped it."""
     if step.scheduled_id:
         reason = await _take_back_message(inbox, step.scheduled_id)
-        outcome = StepOutcome(action="send", outcome="done", thread_ids=list(step.thread_ids), reason=reason)
+        outcome = StepOutcome(action="take back", outcome="done", thread_ids=list(step.thread_ids), reason=reason)
         report.results.append(outcome)
         return None
     if step.action not in _SINGLE_TITLES:
@@ -130,11 +130,10 @@ async def _take_back_message(inbox: Desk, scheduled_id: str) -> str:
     """
     try:
         waiting = await scheduled_email(inbox, scheduled_id)
-        await inbox.client.cancel_scheduled(waiting.id)
-        await inbox.take_back(waiting.id)
+        await cancel_message(inbox, waiting)
     except (Conflict, NotFound) as error:
         raise Conflict(
-            "The message does not wait any more, as it has left or was cancelled: list_threads folder=sent shows "
+            "Too late, nothing was taken back: the message has left or was cancelled; list_threads folder=sent shows "
             "what has left."
         ) from error
     draft = models.SaveDraft(
@@ -145,7 +144,9 @@ async def _take_back_message(inbox: Desk, scheduled_id: str) -> str:
         saved = await inbox.client.save_draft(draft)
     except InboxError:
         return "It did not leave, but could not be kept as a draft: save it again with save_draft."
-    return f"It did not leave; its text is kept as draft {quoted(saved.id, 100)}."
+    if waiting.body_text is None:
+        return f"It did not leave; draft {quoted(saved.id, 100)} lacks its text, which SalesOS does not show: write it."
+    return f"It did not leave; its text is kept as draft {quoted(saved.id, 100)}, without formatting or files."
 
 
 _SINGLE_TITLES = {
