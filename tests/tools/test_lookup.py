@@ -1,6 +1,5 @@
 """What became of a message whose sending got no answer: sent, scheduled, not sent, or still unknown."""
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -704,13 +703,6 @@ async def test_a_sent_draft_is_found_where_it_was_a_draft() -> None:
 
 
 # What the ledger keeps
-
-
-def test_what_is_sought_survives_the_ledger_and_holds_no_text() -> None:
-    for sought in (SOUGHT, replace(SOUGHT, scheduled_for=EVENING, thread_id="t", draft_id="d")):
-        document = json.loads(json.dumps(sought.document()))
-        assert Sought.read({**document, "more": 1}) == sought
-        assert "offer that" not in str(document)
 
 
 @given(st.text())

@@ -10,11 +10,11 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import IntEnum
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import anyio
 
@@ -71,27 +71,6 @@ class Sought:
     scheduled_for: datetime | None
     attempted_at: datetime
     draft_id: str | None
-
-    def document(self) -> dict[str, Any]:
-        """Return it as JSON for the ledger."""
-        return {name: _json(value) for name, value in asdict(self).items()}
-
-    @classmethod
-    def read(cls, document: Mapping[str, Any]) -> Self:
-        """Return what `document` wrote; other entries in it are passed over."""
-        scheduled_for = document["scheduled_for"]
-        return cls(
-            operation_id=document["operation_id"],
-            to=tuple(document["to"]),
-            cc=tuple(document["cc"]),
-            bcc=tuple(document["bcc"]),
-            subject=document["subject"],
-            body_digest=document["body_digest"],
-            thread_id=document["thread_id"],
-            scheduled_for=datetime.fromisoformat(scheduled_for) if scheduled_for else None,
-            attempted_at=datetime.fromisoformat(document["attempted_at"]),
-            draft_id=document["draft_id"],
-        )
 
     @property
     def due(self) -> datetime:
@@ -470,7 +449,3 @@ def _reaches_back(rows: list[models.ThreadSummary], earliest: datetime) -> bool:
     if len(times) < len(rows) or not times or times[-1] >= earliest:
         return False
     return times[0] > times[-1] and all(one >= following for one, following in pairwise(times))
-
-
-def _json(value: object) -> object:
-    return value.isoformat() if isinstance(value, datetime) else list(value) if isinstance(value, tuple) else value  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] -- of strings
