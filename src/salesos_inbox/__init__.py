@@ -8,7 +8,7 @@ tools       what the model can do: one function each
 approval    who is asked before anything leaves or disappears, and what can be undone
 views       what tools answer; mail: messages into safe, compact text
 client      the SalesOS API, one method per endpoint
-settings    everything the environment can say
+settings    everything the environment can say; shutdown: how a serving process ends, in time and on record
 contract    the 22 routes and their bodies; errors: what can go wrong, in words
 
 sandbox     the same API on SQLite, for the demo and the tests; imports the contract only

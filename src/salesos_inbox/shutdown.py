@@ -12,7 +12,7 @@ from types import FrameType
 import anyio
 
 SECONDS_TO_END = 3.5
-"""How long a write in flight is waited for. Clients kill a server 4 s after they closed its input (both SDKs do)."""
+"""How long a write in flight is waited for. The Python SDK kills a server 4 s after it closed its input."""
 SECONDS_TO_RECORD = 0.4
 """How long recording what is still in flight may take after that."""
 
