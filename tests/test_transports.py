@@ -284,6 +284,18 @@ async def test_a_person_approves_a_message_over_http(asked: Era, served: Served)
         await send_one(client, f"Approved over HTTP, {asked}")
 
 
+async def test_over_http_no_client_answers_its_own_question_where_a_browser_can_be_opened() -> None:
+    port = free_port()
+    settings = {"BROWSER": "true", "SALESOS_APPROVAL_SECONDS": "1"}  # a browser that opens, and shows nothing
+    with running("serve", "--demo", "--http", port=port, **settings):
+        async with Client(f"http://127.0.0.1:{port}/mcp", elicitation_callback=approve) as client:
+            result = await client.call_tool("send_email", {"to": ["eve@evil.example"], "subject": "x", "body": "x"})
+            assert result.is_error
+            assert "nobody_asked" in result.model_dump_json()
+            found = await client.call_tool("search_threads", {"query": "evil.example", "folder": "sent"})
+            assert content_of(found)["threads"] == []
+
+
 async def test_a_client_that_cannot_ask_sends_nothing_over_http(served: Served) -> None:
     async with Client(served.url) as client:
         result = await client.call_tool("send_email", {"to": ["kim@customer.example"], "subject": SECRET, "body": "x"})
