@@ -186,7 +186,7 @@ class Consent:
         except Refused:
             self.ledger.give_up(operation.operation_id, self.clock())
             raise
-        by = {Decision.ALLOW: "the operator's policy"}.get(decision)
+        by = "the operator's policy" if decision is Decision.ALLOW else None
         if by is None and self.ladder.mode == "host":
             by = "the client's own dialog, which the operator trusts"
         if by is not None:

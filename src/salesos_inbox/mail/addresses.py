@@ -74,7 +74,7 @@ def parse_addresses(texts: Iterable[str]) -> list[Address]:
 
 def same_address(a: str, b: str) -> bool:
     """Whether two texts name one mailbox: without regard to names, case, or how the domain is written. Never raises."""
-    return _key_of(a) == _key_of(b)
+    return mailbox(a) == mailbox(b)
 
 
 def _complaint(text: str) -> str:
@@ -139,7 +139,8 @@ def _key(address: Address) -> str:
     return address.ascii.casefold()
 
 
-def _key_of(text: str) -> str:
+def mailbox(text: str) -> str:
+    """Return what two spellings of one address share; of what is no address, the text itself. Never raises."""
     try:
         return _key(parse_address(text))
     except InvalidArguments:

@@ -115,7 +115,7 @@ async def compose(desk: Desk, wording: Wording) -> Composed:
     _check(wording)
     draft_id = check_id("draft_id", wording.draft_id) if wording.draft_id is not None else None
     draft_thread, draft = await _stored_draft(desk, draft_id) if draft_id else (None, None)
-    thread_id = wording.thread_id or (draft_thread.id if draft_thread and _messages(draft_thread) else None)
+    thread_id = wording.thread_id or (draft_thread.id if draft_thread and messages_of(draft_thread) else None)
     thread = await desk.client.get_thread(check_id("thread_id", thread_id)) if thread_id else None
     if wording.reply_all and thread is None:
         raise InvalidArguments("reply_all needs the thread_id of the conversation to reply in.")
@@ -241,15 +241,16 @@ def _bodies(wording: Wording, draft: models.Message) -> tuple[str, str | None]:
 
 def _written_by_user(thread: models.Thread | None) -> frozenset[str]:
     """Return the addresses that the user wrote from in `thread`, in lower case."""
-    return frozenset(item.from_email.lower() for item in _messages(thread) if item.direction == "OUTBOUND")
+    return frozenset(item.from_email.lower() for item in messages_of(thread) if item.direction == "OUTBOUND")
 
 
-def _messages(thread: models.Thread | None) -> list[models.Message]:
+def messages_of(thread: models.Thread | None) -> list[models.Message]:
+    """Return a thread's messages without its drafts; none without a thread."""
     return [message for message in thread.messages if message.status != "DRAFT"] if thread else []
 
 
 def _last_message(thread: models.Thread) -> models.Message | None:
-    messages = _messages(thread)
+    messages = messages_of(thread)
     return messages[-1] if messages else None
 
 

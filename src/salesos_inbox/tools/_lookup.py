@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import anyio
 
 from salesos_inbox.contract import models
-from salesos_inbox.errors import InboxError, InvalidArguments, NotFound, RateLimited
-from salesos_inbox.mail.addresses import parse_address
+from salesos_inbox.errors import InboxError, NotFound, RateLimited
+from salesos_inbox.mail.addresses import mailbox
 from salesos_inbox.mail.nesting import bearable
 from salesos_inbox.mail.reading import read_body
 from salesos_inbox.mail.unicode import clean
@@ -416,14 +416,7 @@ def _ids(message: models.Message) -> set[str]:
 
 
 def _mailboxes(addresses: Iterable[str]) -> frozenset[str]:
-    return frozenset(map(_mailbox, addresses))
-
-
-def _mailbox(address: str) -> str:
-    try:
-        return parse_address(address).ascii.casefold()
-    except InvalidArguments:
-        return address.strip().casefold()
+    return frozenset(map(mailbox, addresses))
 
 
 def _participants(row: models.ThreadSummary) -> frozenset[str]:

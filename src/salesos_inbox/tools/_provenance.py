@@ -26,7 +26,7 @@ from salesos_inbox.mail.addresses import Address, parse_address
 from salesos_inbox.mail.lookalikes import is_shared, look_alike
 from salesos_inbox.mail.reading import read_body
 from salesos_inbox.mail.unicode import clean, one_line
-from salesos_inbox.tools._compose import Composed, reply_subject
+from salesos_inbox.tools._compose import Composed, messages_of, reply_subject
 from salesos_inbox.tools._kit import MOST_AT_ONCE, Desk
 
 LOOKED_UP = 12
@@ -186,7 +186,7 @@ class _Standing:
 
 
 def _standing(thread: models.Thread | None, own: frozenset[str]) -> _Standing:
-    messages = _messages(thread)
+    messages = messages_of(thread)
     standing = _Standing(own | {_key(item.from_email) for item in messages if item.direction == "OUTBOUND"})
     for place, message in enumerate(messages):
         if _by_user(message, standing.own):
@@ -351,7 +351,7 @@ async def _look_alikes(lookups: _LookUps, people: Mapping[str, Address], standin
 
 
 async def _similar(lookups: _LookUps, composed: Composed) -> str | None:
-    own = await lookups.own() | {_key(item.from_email) for item in _messages(composed.thread) if _is_outbound(item)}
+    own = await lookups.own() | {_key(item.from_email) for item in messages_of(composed.thread) if _is_outbound(item)}
     people = {_key(address.ascii): address for _, address in composed.recipients}
     text = _words(None, composed.body)
     now = lookups.desk.now()
@@ -369,7 +369,7 @@ async def _similar(lookups: _LookUps, composed: Composed) -> str | None:
         others = f" and {_others(len(reached) - 1)}" if reached[1:] else ""
         return f"You wrote to {reached[0]}{others} about the same on {_in_words(lookups.desk, message)}."
 
-    messages = _messages(composed.thread)
+    messages = messages_of(composed.thread)
     for message in filter(is_to_the_same, reversed(messages)):
         if says_the_same(message):
             return in_words(message)
@@ -391,7 +391,7 @@ async def _similar(lookups: _LookUps, composed: Composed) -> str | None:
     hits = sorted(sent, key=lambda item: not people.keys() & _participants(item))[:READ_FOR_SIMILAR]
     await lookups.read(item.id for item in hits)
     for hit in hits:
-        for message in filter(is_to_the_same, reversed(_messages(lookups.threads.get(hit.id)))):
+        for message in filter(is_to_the_same, reversed(messages_of(lookups.threads.get(hit.id)))):
             if is_about_the_same(message.subject) or says_the_same(message):
                 return in_words(message)
     return None
@@ -442,10 +442,6 @@ def _is_nearly(one: Sequence[str], other: Sequence[str]) -> bool:
 # Messages and addresses
 
 
-def _messages(thread: models.Thread | None) -> list[models.Message]:
-    return [message for message in thread.messages if message.status != "DRAFT"] if thread else []
-
-
 def _is_outbound(message: models.Message) -> bool:
     return message.direction == "OUTBOUND"
 
@@ -461,14 +457,14 @@ def _recipient_keys(message: models.Message) -> set[str]:
 
 def _written_to(thread: models.Thread, own: frozenset[str]) -> Iterable[set[str]]:
     """Yield whom each message of the user's in `thread` went to."""
-    for message in _messages(thread):
+    for message in messages_of(thread):
         if _by_user(message, own) and message.status not in _NOT_SENT:
             yield _recipient_keys(message)
 
 
 def _in_headers(thread: models.Thread, own: frozenset[str]) -> set[str]:
     """Return who stands in a header of a received message."""
-    received = [message for message in _messages(thread) if not _by_user(message, own)]
+    received = [message for message in messages_of(thread) if not _by_user(message, own)]
     return {key for message in received for key in (_key(message.from_email), *_recipient_keys(message))}
 
 
@@ -483,7 +479,7 @@ def _received_texts(thread: models.Thread | None, own: frozenset[str]) -> list[s
     """Return the text of the received messages, the newest first, however an address is hidden in it."""
     found: list[str] = []
     left = _MOST_CHARACTERS
-    for message in reversed(_messages(thread)):
+    for message in reversed(messages_of(thread)):
         html = message.body_html or ""
         for part in () if _by_user(message, own) else (message.body_text or "", html, _TAG.sub("", html[:left])):
             found.append(clean(unquote(unescape(part[:left]))).text.casefold())
