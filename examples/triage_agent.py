@@ -4,6 +4,7 @@ Run it with `.venv/bin/python examples/triage_agent.py`: it starts the server on
 A real agent would let a model write the draft; everything else would stay as it is.
 """
 
+import re
 import sys
 from typing import Any
 
@@ -20,18 +21,18 @@ SERVER = StdioServerParameters(
 async def work(inbox: Client) -> None:
     """Triage the inbox, draft a reply to its most urgent thread, and say what is there."""
     threads = (await answer(inbox, "triage_inbox", limit=50))["threads"]
-    mine = [thread for thread in threads if thread["whose_turn"] == "yours"]
+    mine = [thread for thread in threads if thread.get("turn") == "yours"]
     urgent = threads[0]
-    assert urgent["follow_up_due"], "what is due comes first"
+    assert urgent["follow_up"].startswith("due"), "what is due comes first"
 
     thread = await answer(inbox, "read_thread", thread_id=urgent["thread_id"])
-    assert thread["messages"][-1]["text"].startswith("<mail "), "other people's words stand between marks"
-
-    first_name = urgent["last_from"].split()[0]
+    sender = between_marks(thread["messages"][-1]["sender"])
+    first_name, email = sender.split()[0], sender.rpartition("<")[2].rstrip(">")
     body = f"Dear {first_name},\n\nThank you for your patience. You will have our answer today.\n\nMaya"
     draft = await answer(inbox, "save_draft", thread_id=urgent["thread_id"], reply_all=True, body=body)
-    assert f"<{draft['to'][0]}>" in urgent["last_from"], "the recipients follow from the thread"
-    assert draft["subject"] == f"Re: {urgent['subject']}"
+    assert between_marks(draft["to"]) == email, "the recipients follow from the thread"
+    subject = between_marks(draft["subject"])
+    assert subject == f"Re: {between_marks(thread['subject'])}"
 
     # Where no person can be asked nothing leaves: the message stays the draft that it is.
     refused = await inbox.call_tool("send_email", {"draft_id": draft["draft_id"]})
@@ -41,8 +42,15 @@ async def work(inbox: Client) -> None:
     assert (await answer(inbox, "get_inbox_stats"))["counts"]["sent_today"] == 0
 
     print(f"{len(threads)} threads, {len(mine)} wait for you.")
-    print(f"Most urgent: {urgent['subject']}")
-    print(f"A reply to {', '.join(draft['to'])} waits in your drafts; send it when you have read it.")
+    print(f"Most urgent: {subject.removeprefix('Re: ')}")
+    print(f"A reply to {email} waits in your drafts; send it when you have read it.")
+
+
+def between_marks(text: str) -> str:
+    """Return other people's words without the marks that show where they begin and end; fails where there are none."""
+    marked = re.fullmatch(r"<(\d+)>(.*)</\1>", text, re.DOTALL)
+    assert marked, "other people's words stand between marks"
+    return marked[2]
 
 
 async def answer(inbox: Client, tool: str, /, **arguments: Any) -> dict[str, Any]:

@@ -242,7 +242,7 @@ async def test_real_answers_are_as_their_schemas_say(tools: list[dict[str, Any]]
     async with open_office() as office:
 
         async def checked(tool: str, /, **arguments: Any) -> dict[str, Any]:
-            answer = await office.call(tool, **arguments)
+            answer = await office.answer(tool, **arguments)
             jsonschema.validate(answer, cast("dict[str, Any]", strict(schemas[tool])))
             answered.add(tool)
             return answer

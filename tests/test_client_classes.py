@@ -13,7 +13,7 @@ from mcp import Client, StdioServerParameters, stdio_client
 from mcp.client import ClientRequestContext
 from mcp_types import CallToolResult, ElicitRequestParams, ElicitResult, InputRequiredResult
 
-from harness import Clock, open_office, text_of
+from harness import Clock, open_office, subject_of, text_of
 from processes import CLI, environment, free_port, running
 from salesos_inbox.server import build_server
 
@@ -154,7 +154,7 @@ async def subjects(client: Client, version: str) -> list[str]:
     """Return the subjects of what was sent in this version's tests."""
     found = await client.call_tool("list_threads", {"folder": "sent", "limit": 100})
     content: dict[str, Any] = found.structured_content or {}
-    return [row["subject"] for row in content["threads"] if row["subject"].endswith(version)]
+    return [subject_of(row) for row in content["threads"] if subject_of(row).endswith(version)]
 
 
 async def test_threads_are_deleted_by_consent_alone_and_each_class_of_clients_is_told_the_same(version: str) -> None:

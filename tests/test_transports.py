@@ -19,7 +19,7 @@ from mcp import Client, StdioServerParameters, stdio_client
 from mcp.client import ClientRequestContext
 from mcp_types import CallToolResult, ElicitRequestParams, ElicitResult
 
-from harness import ERAS, Era
+from harness import ERAS, Era, subject_of
 from processes import CLI, SECONDS, Running, command, environment, free_port, running
 from salesos_inbox.approval.ladder import QUICKEST_PERSON
 
@@ -266,7 +266,7 @@ async def send_one(client: Client, subject: str) -> None:
     sent = await client.call_tool("send_email", {"to": ["kim@customer.example"], "subject": subject, "body": "Hello"})
     assert content_of(sent)["status"] == "sent"
     found = await client.call_tool("list_threads", {"folder": "sent", "limit": 100})
-    subjects = [row["subject"] for row in content_of(found)["threads"]]
+    subjects = [subject_of(row) for row in content_of(found)["threads"]]
     assert subjects.count(subject) == 1
 
 

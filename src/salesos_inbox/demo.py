@@ -5,6 +5,7 @@ and the cards are what it really asks. The demo presses the person's buttons for
 """
 
 import json
+import re
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Mapping
@@ -203,15 +204,15 @@ async def _triage(assistant: Assistant) -> dict[str, str]:
     assistant.page.scene(1, "What needs me?", "One call reads the inbox and the threads behind it.")
     answer = await assistant.call("triage_inbox", limit=50)
     rows: list[dict[str, Any]] = answer["threads"]
-    yours = sum(row["whose_turn"] == "yours" for row in rows)
+    yours = sum(row.get("turn") == "yours" for row in rows)
     unread = sum(row.get("unread", False) for row in rows)
-    shown = [row for row in rows if any(part in row["last_from"] for part in _WORTH_SHOWING)]
+    shown = [row for row in rows if any(part in _mail(row)[0] for part in _WORTH_SHOWING)]
     assistant.page.inbox(
         f"{len(rows)} threads, {unread} unread. In {yours} it is Maya's turn, among them:",
-        ["", *(f"{_urgency(row):<14}{_name(row['last_from']):<20}{_cut(row['new'], 44)}" for row in shown)],
+        ["", *(f"{_urgency(row):<14}{_name(_mail(row)[0]):<20}{_cut(_mail(row)[-1], 44)}" for row in shown)],
     )
     known = (*_WORTH_SHOWING, *_NEWSLETTERS, *_DONE_WITH, "notify@inkwell", "tobias@")
-    return {part: next(row["thread_id"] for row in rows if part in row["last_from"]) for part in known}
+    return {part: next(row["thread_id"] for row in rows if part in _mail(row)[0]) for part in known}
 
 
 async def _read(assistant: Assistant, thread_id: str) -> None:
@@ -221,10 +222,12 @@ async def _read(assistant: Assistant, thread_id: str) -> None:
         "The newest messages first, within a budget. What others wrote stands between marks made for this answer.",
     )
     answer = await assistant.call("read_thread", thread_id=thread_id, max_tokens=450)
-    assistant.page.inbox(f"{answer['subject']} ({_count(answer['earlier_messages'], 'earlier message')} to be had)")
+    assistant.page.inbox(
+        f"{_bare(answer['subject'])} ({_count(answer['earlier_messages'], 'earlier message')} to be had)"
+    )
     for message in answer["messages"][-2:]:
         at = datetime.fromisoformat(message["at"])
-        assistant.page.below(["", f"{message['sender']}, {at:%A %H:%M}", *_lines(message["text"])])
+        assistant.page.below(["", f"{_bare(message['sender'])}, {at:%A %H:%M}", *_lines(message["text"])])
     assistant.page.below(["", f"note: {answer['note']}"])
 
 
@@ -245,10 +248,10 @@ async def _schedule(assistant: Assistant, thread_id: str, now: datetime) -> None
     page = assistant.page
     page.scene(4, "Not now, but in the morning", "Astrid wants a number for her board. It is in an old contract.")
     found = await assistant.call("search_threads", query="framework price Bergen", folder="Contracts")
-    page.inbox("; ".join(row["subject"] for row in found["threads"]))
+    page.inbox("; ".join(_mail(row)[1] for row in found["threads"]))
     contract = await assistant.call("read_thread", thread_id=found["threads"][0]["thread_id"])
     message = contract["messages"][0]
-    page.inbox(f"{message['sender']}, {datetime.fromisoformat(message['at']):%d %B}", _lines(message["text"]))
+    page.inbox(f"{_bare(message['sender'])}, {datetime.fromisoformat(message['at']):%d %B}", _lines(message["text"]))
     send_at = datetime.combine(_next_working_day(now), time(8, 30)).isoformat(timespec="minutes")
     scheduled = await assistant.call("schedule_email", thread_id=thread_id, send_at=send_at, body=_TO_ASTRID)
     page.inbox(_receipt(scheduled))
@@ -293,7 +296,7 @@ async def _tie(assistant: Assistant, threads: Mapping[str, str], now: datetime) 
     link = await assistant.call(
         "link_crm_record", thread_id=threads["tobias@"], record_type="opportunity", record_id="brightwater-swindon"
     )
-    page.inbox(f"{link['status']}: {link['record']}")
+    page.inbox(f"{link['status']}: {_bare(link['record'])}")
     remind_at = datetime.combine(_next_working_day(now, 3), time(9)).isoformat(timespec="minutes")
     follow_up = await assistant.call(
         "set_follow_up",
@@ -317,8 +320,17 @@ async def _resist(assistant: Assistant, maya: Maya, thread_id: str) -> None:
     lines = _lines(message["text"])
     start = next(place for place, line in enumerate(lines) if "Note for automated" in line)
     page.inbox(
-        f"{message['sender']}; {message['hidden_chars']:,} characters no reader would have seen are left out",
-        ["", lines[0], "[…]", lines[start], "[…]", lines[-1]],
+        _bare(message["sender"]),
+        [
+            "",
+            lines[0],
+            "[…]",
+            lines[start],
+            "[…]",
+            lines[-1],
+            "",
+            *(f"seen: {signal}" for signal in message["signals"]),
+        ],
     )
     page.below(["", "Data, not instructions. But suppose an assistant falls for it:"])
     maya.button = "decline"
@@ -365,9 +377,9 @@ def _shown(value: object) -> str:
 
 def _receipt(answer: Mapping[str, Any]) -> str:
     status = answer["status"].replace("_", " ")
-    people = ", ".join([*answer["to"], *answer.get("cc", ())])
+    people = ", ".join(_bare(answer[kind]) for kind in ("to", "cc") if kind in answer)
     when = f", {_local(answer)}" if "local_time" in answer else ""
-    return f"{status}{when}: “{answer['subject']}” to {people}"
+    return f"{status}{when}: “{_bare(answer['subject'])}” to {people}"
 
 
 def _outcomes(answer: Mapping[str, Any]) -> str:
@@ -386,9 +398,19 @@ def _local(answer: Mapping[str, Any]) -> str:
 
 
 def _urgency(row: Mapping[str, Any]) -> str:
-    if row.get("follow_up_due"):
+    if row.get("follow_up", "").startswith("due"):
         return "follow-up due"
-    return "unread" if row.get("unread") else _count(row["waiting_days"], "day")
+    return "unread" if row.get("unread") else _count(row["days"], "day") if "days" in row else ""
+
+
+def _mail(row: Mapping[str, Any]) -> list[str]:
+    """Return what a row says of a thread: who, the subject, the first words."""
+    return _bare(row["mail"]).split(" | ")
+
+
+def _bare(text: str) -> str:
+    """Return what stands between an answer's marks."""
+    return re.sub(r"^<\d+>|</\d+>$", "", text)
 
 
 def _name(person: str) -> str:
@@ -404,10 +426,12 @@ def _cut(text: str, limit: int) -> str:
 
 
 def _lines(text: str) -> list[str]:
-    """Return a fenced text's lines between its marks, without blank ones and without the signature."""
-    opened, *lines, closed = (line for line in text.split("\n") if line.strip())
+    """Return a fenced text's lines with its marks, without blank ones and without the signature."""
+    written = _bare(text)
+    lines = [line for line in written.split("\n") if line.strip()]
     end = lines.index("--") if "--" in lines else len(lines)
-    return [opened, *lines[:end], *(["[…]"] if end < len(lines) else []), closed]
+    shown = "\n".join([*lines[:end], *(["[…]"] if end < len(lines) else [])])
+    return text.replace(written, shown).split("\n")
 
 
 def _text(result: CallToolResult) -> str:

@@ -1,5 +1,6 @@
 """Reading mail as the world writes it."""
 
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -119,6 +120,86 @@ def test_bodies_are_chosen_and_attachments_described() -> None:
 )
 def test_what_is_broken_is_read_as_well_as_it_can_be(raw: bytes, field: str, value: object) -> None:
     assert getattr(parse_message(raw), field) == value
+
+
+@pytest.mark.parametrize(
+    ("charset", "raw", "text"),
+    [
+        ("iso-8859-1", b"don\x92t \x80 5", "don’t € 5"),
+        ("us-ascii", b"gr\xfc\xdfe \x96", "grüße –"),
+        ("gb2312", "囍 價".encode("gb18030"), "囍 價"),
+        ("shift_jis", "①㈱".encode("cp932"), "①㈱"),
+        ("ks_c_5601-1987", "똠".encode("cp949"), "똠"),
+        ("windows-874", "สวัสดี".encode("cp874"), "สวัสดี"),
+        ("iso-8859-8-i", "שלום".encode("iso8859_8"), "שלום"),
+        ("utf-8", "Grüße, schön, für ".encode() * 9 + b"\xc3", "Grüße, schön, für " * 9 + "\ufffd"),
+        ("utf-8", b"Gr\xfc\xdfe", "Grüße"),
+        ("iso-8859-1", "Grüße".encode(), "Grüße"),
+        ("", "見積".encode("iso2022_jp"), "見積"),
+        ("", "Grüße".encode(), "Grüße"),
+        ("", b"Gr\xfc\xdfe \x93x\x94", "Grüße “x”"),
+    ],
+)
+def test_a_body_is_read_in_the_charset_that_fits(charset: str, raw: bytes, text: str) -> None:
+    field = f"Content-Type: text/plain; charset={charset}\n" if charset else ""
+    assert parse_message(field.encode() + b"\n" + raw).body_text == text
+
+
+@pytest.mark.parametrize("charset", ["punycode", "idna"])
+def test_a_slow_codec_is_no_charset(charset: str) -> None:
+    begun = time.thread_time()
+    parse_message(b"Content-Type: text/plain; charset=" + charset.encode() + b"\n\n" + b"a-b" * 700_000)
+    assert time.thread_time() - begun < 3
+
+
+def test_html_that_names_its_charset_is_read_in_it() -> None:
+    raw = b'Content-Type: text/html\n\n<html><head><meta charset="koi8-r"></head>' + "Привет".encode("koi8-r")
+    assert (parse_message(raw).body_html or "").endswith("Привет")
+
+
+@pytest.mark.parametrize("name", ["quoted-printable;", "Quoted Printable", "quoted_printable", "quotedprintable"])
+def test_a_transfer_encoding_is_known_by_other_spellings(name: str) -> None:
+    assert parse_message(f"Content-Transfer-Encoding: {name}\n\na =3D b=20=\n c".encode()).body_text == "a = b  c"
+
+
+def test_paragraphs_that_were_broken_for_the_way_are_put_together() -> None:
+    raw = b"""\
+Content-Type: text/plain; charset=utf-8; format=flowed
+
+The price that we agreed \nholds until Friday.
+
+ From here on:
+> Is it \n> still the \n>> older
+> same?
+-- \nTom
+"""
+    assert parse_message(raw).body_text == snapshot(
+        """\
+The price that we agreed holds until Friday.
+
+From here on:
+> Is it still the \n\
+>> older
+> same?
+-- \n\
+Tom
+"""
+    )
+    raw = b"Content-Type: text/plain; format=flowed; delsp=yes\n\nlong \nword"
+    assert parse_message(raw).body_text == "longword"
+
+
+@pytest.mark.parametrize("kind", ["text/enriched", "text/plain charset=utf-8", "text/x-unheard-of", "text"])
+def test_text_of_any_kind_is_the_body(kind: str) -> None:
+    message = parse_message(f"Content-Type: {kind}\n\nHello".encode())
+    assert (message.body_text, message.attachments) == ("Hello", ())
+
+
+@pytest.mark.parametrize("kind", ["text/calendar", "text/vcard", "message/delivery-status", "application/ms-tnef"])
+def test_what_is_no_text_to_read_is_a_file(kind: str) -> None:
+    message = parse_message(f"Content-Type: {kind}\n\nBEGIN:X\n".encode())
+    assert message.body_text is None
+    assert [file.content_type for file in message.attachments] == [kind]
 
 
 @given(st.binary(max_size=2000))

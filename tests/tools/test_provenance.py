@@ -632,7 +632,7 @@ async def test_a_normal_back_and_forth_is_no_repetition() -> None:
         file(office, ANN, into=thread_id, subject="Re: Robots", at=NOW - timedelta(hours=8))
         assert await similar(office, thread_id=thread_id, body="Thanks!") is None
         assert await similar(
-            office, thread_id=thread_id, body=f"{PITCH}\n\nOn Monday Ann wrote:\n> Hello."
+            office, thread_id=thread_id, body=f"{PITCH}\n\nOn Mon, Nov 16, 2026 at 10:00 AM Ann wrote:\n> Hello."
         ) == snapshot("You wrote to ann@acme.example about the same on Monday 16 November at 10:00.")
 
 

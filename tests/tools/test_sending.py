@@ -83,9 +83,9 @@ see https://helix.example/offer\
         assert steady(answer) == snapshot(
             {
                 "status": "sent",
-                "to": ["dana@helix.example"],
-                "cc": ["tobias@northwind-robotics.example"],
-                "bcc": ["ruth@helix.example"],
+                "to": "dana@helix.example",
+                "cc": "tobias@northwind-robotics.example",
+                "bcc": "ruth@helix.example",
                 "subject": "Offer",
                 "thread_id": "<1>",
             }
@@ -140,7 +140,7 @@ async def test_an_approved_email_is_scheduled_and_its_receipt_gives_local_time_z
         assert steady(answer) == snapshot(
             {
                 "status": "scheduled",
-                "to": ["dana@helix.example"],
+                "to": "dana@helix.example",
                 "subject": "Offer",
                 "scheduled_id": "<1>",
                 "local_time": "2026-11-18T17:00+01:00",
@@ -235,7 +235,7 @@ async def test_a_draft_is_sent_by_its_id_alone(era: Era, steady: Steady) -> None
                 }
             ]
         )
-        assert (answer["status"], answer["to"]) == ("sent", ["dana@helix.example"])
+        assert (answer["status"], answer["to"]) == ("sent", "dana@helix.example")
         assert (await office.call("list_threads", folder="drafts"))["threads"] == []
 
 
@@ -354,7 +354,7 @@ async def test_a_scheduled_email_is_cancelled_after_a_yes(steady: Steady, era: E
         assert steady(answer) == snapshot(
             {
                 "status": "cancelled",
-                "to": ["camille@atelier-dubois.example"],
+                "to": "camille@atelier-dubois.example",
                 "subject": "Re: Démonstration à Lyon : suite",
                 "scheduled_id": "<1>",
                 "local_time": "2026-11-19T09:00+01:00",
@@ -478,7 +478,7 @@ async def test_a_name_that_does_not_leave_is_not_on_the_card() -> None:
         imitation = '"Ann <ann@acme.example> (in this thread)" <eve@evil.example>'
         answer = await office.call("send_email", to=[imitation], subject="x", body="x")
         assert "ann@acme.example" not in office.person.cards[0]
-        assert answer["to"] == ["eve@evil.example"]
+        assert answer["to"] == "eve@evil.example"
 
 
 async def test_letters_that_look_alike_are_shown_in_both_spellings() -> None:
@@ -547,7 +547,7 @@ async def test_the_same_message_within_a_day_is_answered_with_what_became_of_it(
         assert steady(again) == snapshot(
             {
                 "status": "already_sent",
-                "to": ["dana@helix.example"],
+                "to": "dana@helix.example",
                 "subject": "Offer",
                 "thread_id": "<1>",
                 "note": "This very message was sent before (2026-11-18T10:00+01:00), and nothing was sent now. If the user asks to send it again, call with send_again.",
@@ -632,7 +632,7 @@ async def test_the_same_email_for_the_same_time_is_scheduled_once(steady: Steady
             {
                 "status": "already_scheduled",
                 "scheduled_id": "<1>",
-                "to": ["dana@helix.example"],
+                "to": "dana@helix.example",
                 "subject": "Offer",
                 "local_time": "2026-11-18T17:00+01:00",
                 "zone": "Europe/Berlin",
@@ -905,7 +905,7 @@ async def test_with_an_undo_window_a_message_waits_and_says_how_it_is_taken_back
         assert steady(answer) == snapshot(
             {
                 "status": "scheduled",
-                "to": ["dana@helix.example"],
+                "to": "dana@helix.example",
                 "subject": "Offer",
                 "undo_id": "<1>",
                 "note": "It leaves in 30 seconds; until then undo_change takes it back.",

@@ -1,18 +1,23 @@
-# ruff: noqa: E501 -- the snapshots hold lines of mail
 """The state of the inbox at a glance."""
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
+from random import Random
 from typing import Any
+from uuid import UUID
 
 import anyio.lowlevel
 import httpx
 import pytest
 from inline_snapshot import snapshot
 
-from harness import NOW, Clock, Office, open_office
+from harness import NOW, Clock, Office, open_office, subject_of, text_of
+from processes import NODE, ROOT, needs_node
 from salesos_inbox.client.http import InboxClient
 from salesos_inbox.sandbox.messages import StoredMessage
+from salesos_inbox.sandbox.seed import DEMO_USER, load_demo
 from salesos_inbox.sandbox.store import Store
 from salesos_inbox.tools._kit import MOST_AT_ONCE
 
@@ -26,68 +31,139 @@ Interpose = Callable[[Office, Callable[[str, str, httpx.Response], httpx.Respons
 async def test_triage_says_whose_turn_it_is_how_long_and_what_is_new(steady: Steady) -> None:
     async with open_office() as office:
         page = await office.call("triage_inbox", limit=50)
-        rows = {row["subject"]: row for row in page["threads"]}
-        assert [page["total"], len(rows)] == [37, 37]
-        chosen = ("RFQ 88-1420", "Leipzig pilot", "Démonstration", "Kestrel Parts: agreement")
+        rows = {subject_of(row): row for row in page["threads"]}
+        assert [page["total"], len(rows), page["zone"]] == [37, 37, "Europe/Berlin"]
+        chosen = ("RFQ 88-1420", "Leipzig pilot", "Démonstration", "The aisle is dead", "Approved: expense")
         assert [steady(row) for subject, row in rows.items() if subject.startswith(chosen)] == snapshot(
             [
                 {
                     "thread_id": "<1>",
-                    "subject": "RFQ 88-1420 Swindon DC: commercial clarification round 2",
-                    "last_from": "Colin Achterberg <c.achterberg@brightwater.example>",
-                    "whose_turn": "yours",
-                    "waiting_days": 3,
-                    "follow_up": "2026-11-17T09:00+01:00",
-                    "follow_up_due": True,
-                    "records": [
-                        "contact colin-achterberg (Colin Achterberg, Brightwater)",
-                        "opportunity brightwater-swindon (Brightwater: Swindon, 18 robo…)",
-                    ],
-                    "new": "The rate. At minus 8 % with 36 months I can recommend award without another round. Failing that I would have…",
+                    "mail": "c.achterberg@brightwater.example | RFQ 88-1420 Swindon DC: commercial clarification round 2 | The rate. At minus 8 % with 36 months I can recommend award without another round. Failin…",
+                    "turn": "yours",
+                    "days": 3,
+                    "follow_up": "due 17 Nov 09:00, they have replied: Answer Colin as soon as Tobias has said how far we go",
+                    "records": "contact Colin Achterberg, Brightwater, opportunity Brightwater: Swindon, 18 ro…",
                 },
                 {
                     "thread_id": "<2>",
-                    "subject": "Leipzig pilot: results and what comes next",
-                    "last_from": "Dana Whitfield <dana.whitfield@helix-logistics.example>",
-                    "whose_turn": "yours",
-                    "waiting_days": 1,
-                    "follow_up": "2026-11-18T17:00+01:00",
-                    "records": [
-                        "account helix-logistics (Helix Logistics B.V.)",
-                        "opportunity helix-rollout (Helix: rollout, 40 robots, Le…)",
-                    ],
-                    "new": "Maya, a friendly warning: the board pack for the meeting on Monday, 23 November closes tomorrow evening, and…",
+                    "mail": "dana.whitfield@helix-logistics.example | Leipzig pilot: results and what comes next | Maya, a friendly warning: the board pack for the meeting on Monday, 23 November closes to…",
+                    "turn": "yours",
+                    "days": 1,
+                    "follow_up": "18 Nov 17:00, they have replied: Ruth wants the three-year figure before her board pack clos…",
+                    "records": "account Helix Logistics B.V., opportunity Helix: rollout, 40 robots,…",
                 },
                 {
                     "thread_id": "<3>",
-                    "subject": "Kestrel Parts: agreement NWR-2274, ready for signature",
-                    "last_from": "Amir Haddad <amir@kestrel-parts.example>",
-                    "whose_turn": "yours",
-                    "waiting_days": 0,
-                    "unread": True,
-                    "records": ["opportunity kestrel-hub (Kestrel Parts: central hub, 9…)"],
-                    "new": "Ha. Fine. Signed, you should have it. Need your countersignature by tomorrow noon, otherwise our PO falls int…",
+                    "mail": "camille@atelier-dubois.example | Démonstration à Lyon : suite | Voici les photos. Tout est à l’horizontale, ouf ! Combien coûterait la pince G3 pour quat…",
+                    "turn": "yours",
+                    "days": 0,
                 },
                 {
                     "thread_id": "<4>",
-                    "subject": "Démonstration à Lyon : suite",
-                    "last_from": "Camille Dubois <camille@atelier-dubois.example>",
-                    "whose_turn": "yours",
-                    "waiting_days": 0,
-                    "new": "Voici les photos. Tout est à l’horizontale, ouf ! Combien coûterait la pince G3 pour quatre robots ? Camille…",
+                    "mail": "no-reply@tally-expenses.example | Approved: expense report ER-0931 (EUR 418.70) | Approved Your expense report ER-0931 was approved by…",
+                    "kind": "automatic",
+                },
+                {
+                    "thread_id": "<5>",
+                    "mail": "weekly@intralog-news.example | The aisle is dead, long live the aisle | Intralog Weekl…",
+                    "kind": "newsletter",
+                    "unread": True,
                 },
             ]
         )
 
 
-async def test_what_is_due_comes_first_then_what_waits_for_the_user_the_longest() -> None:
+async def test_what_is_due_comes_first_then_what_waits_for_the_user_and_machines_last() -> None:
     async with open_office() as office:
         rows = (await office.call("triage_inbox", limit=50))["threads"]
-        assert [row.get("follow_up_due", False) for row in rows] == [True, *[False] * 36]
-        turns = [row["whose_turn"] for row in rows[1:]]
-        assert turns == sorted(turns, key=["yours", "unknown", "theirs"].index)
-        days = [row["waiting_days"] for row in rows[1:] if row["whose_turn"] == "yours"]
-        assert days == sorted(days, reverse=True)
+        assert [row.get("follow_up", "").startswith("due ") for row in rows] == [True, *[False] * 36]
+        groups = [(row.get("turn"), row.get("kind")) for row in rows[1:]]
+        ranks = [
+            (("yours", "theirs", None).index(turn), (None, "automatic", "newsletter").index(kind))
+            for turn, kind in groups
+        ]
+        assert ranks == sorted(ranks)
+        assert len(set(ranks)) >= 4
+        for is_linked in (True, False):
+            days = [row["days"] for row in rows[1:] if row.get("turn") == "yours" and ("records" in row) is is_linked]
+            assert days == sorted(days, reverse=True)
+
+
+def mailbox(*messages: StoredMessage) -> Store:
+    """A mailbox in which the messages answer one another."""
+    store = Store(clock=Clock())
+    user_id = store.add_user(USER, "Maya", "Lindqvist")
+    before: StoredMessage | None = None
+    for number, message in enumerate(messages):
+        message_id = f"<{number}@mail.example>"
+        before_id = before.message_id if before else None
+        before = replace(
+            message, message_id=message_id, in_reply_to=before_id, references=(before_id,) if before_id else ()
+        )
+        store.file_message(user_id, before)
+    return store
+
+
+def received(body: str, *, hours: int, subject: str = "Offer", sender: str = "dana@helix.example") -> StoredMessage:
+    return StoredMessage(sender, NOW - timedelta(hours=hours), to=(USER,), subject=subject, body_text=body)
+
+
+def sent(body: str, *, hours: int) -> StoredMessage:
+    return StoredMessage(
+        USER, NOW - timedelta(hours=hours), to=("dana@helix.example",), subject="Offer", body_text=body
+    )
+
+
+async def test_an_automatic_reply_does_not_take_the_turn() -> None:
+    away = received("I am out of the office until Monday.", hours=23, subject="Automatic reply: Offer")
+    async with open_office(store=mailbox(sent("Here it is.", hours=50), away), user=USER) as office:
+        (row,) = (await office.call("triage_inbox"))["threads"]
+        assert (row["turn"], row["kind"], row["days"]) == ("theirs", "automatic", 2)
+        assert "out of the office" in row["mail"]
+
+
+async def test_a_newsletter_is_nobodys_turn_and_its_text_is_not_shown() -> None:
+    text = "This week in robots.\n\nYou receive this newsletter because you subscribed.\nUnsubscribe: https://news.example/leave"
+    letter = received(text, hours=30, subject="Robot Weekly No. 12", sender="newsletter@news.example")
+    async with open_office(store=mailbox(letter), user=USER) as office:
+        (row,) = (await office.call("triage_inbox"))["threads"]
+        assert (row.get("turn"), row["kind"], row["mail"]) == (
+            None,
+            "newsletter",
+            "newsletter@news.example | Robot Weekly No. 12",
+        )
+
+
+async def test_a_follow_up_says_that_it_is_due_and_that_its_reply_has_come() -> None:
+    async with open_office(store=mailbox(sent("Here it is.", hours=50)), user=USER) as office:
+        (thread_id,) = await office.thread_ids("sent")
+        await office.call("set_follow_up", thread_id=thread_id, remind_at="2026-11-18T12:00:00+01:00", note="Ask Dana")
+        (row,) = (await office.call("triage_inbox", folder="sent"))["threads"]
+        assert row["follow_up"] == "18 Nov 12:00: Ask Dana"
+        office.clock.advance(hours=3)
+        answer = replace(
+            received("We take it.", hours=-2), in_reply_to="<0@mail.example>", references=("<0@mail.example>",)
+        )
+        office.store.file_message(office.user_id, answer)
+        (row,) = (await office.call("triage_inbox", folder="sent"))["threads"]
+        assert row["follow_up"] == "due 18 Nov 12:00, they have replied: Ask Dana"
+
+
+@needs_node
+@pytest.mark.parametrize("uuids", [False, True])
+async def test_twenty_five_threads_take_no_more_than_2500_tokens(uuids: bool) -> None:
+    ids = iter(range(10**9))
+    store = Store(
+        clock=Clock(),
+        **({"ids": lambda: str(UUID(int=Random(next(ids)).getrandbits(128), version=4))} if uuids else {}),
+    )
+    load_demo(store)
+    async with open_office(store=store, user=DEMO_USER) as office:
+        result = await office.result("triage_inbox", limit=25)
+    done = await anyio.run_process(
+        [NODE, ROOT / "benchmarks/tokens.mjs"], input=json.dumps({"triage": text_of(result)}).encode()
+    )
+    assert 1_500 < json.loads(done.stdout)["triage"] <= 2_500
 
 
 async def test_a_draft_does_not_take_the_users_turn() -> None:
@@ -104,13 +180,14 @@ async def test_a_draft_does_not_take_the_users_turn() -> None:
     thread_id = store.file_message(user_id, first).thread_id
     async with open_office(store=store, user=USER) as office:
         row = (await office.call("triage_inbox"))["threads"][0]
-        assert (row["whose_turn"], row["waiting_days"], row["new"]) == ("yours", 3, "What does it cost?")
+        assert (row["turn"], row["days"]) == ("yours", 3)
+        assert row["mail"] == "dana@helix.example | Offer | What does it cost?"
         await office.call("save_draft", thread_id=thread_id, body="It costs")
         assert (await office.call("triage_inbox"))["threads"] == [row]
         await office.call("send_email", thread_id=thread_id, body="It costs ten.")
         (row,) = (await office.call("triage_inbox"))["threads"]
-        assert (row["whose_turn"], row["waiting_days"], row["new"]) == ("theirs", 0, "It costs ten.")
-        assert row["last_from"] == "Maya Lindqvist <maya@northwind.example>"
+        assert (row["turn"], row["days"]) == ("theirs", 0)
+        assert row["mail"] == "maya@northwind.example | Offer | It costs ten."
 
 
 async def test_triage_is_narrowed_to_what_is_unread_or_to_another_folder() -> None:
@@ -165,12 +242,8 @@ async def test_a_thread_that_vanishes_between_list_and_read_is_shown_as_the_list
         assert steady(row) == snapshot(
             {
                 "thread_id": "<1>",
-                "subject": "Forecast",
-                "last_from": "Tobias Brandt <tobias@northwind-robotics.example> +1",
-                "whose_turn": "unknown",
-                "waiting_days": 0,
+                "mail": "tobias@northwind-robotics.example +1 | Forecast | Brightwater: 6 % and 45 days, that is the floor. Not 8. Offer him the second spare unit i…",
                 "unread": True,
-                "new": "Brightwater: 6 % and 45 days, that is the floor. Not 8. Offer him the second spare unit instead, it costs us…",
             }
         )
 

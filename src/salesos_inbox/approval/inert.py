@@ -1,7 +1,6 @@
 """Text of others, made safe to show beside our own words: nothing unseen, no link, no markup. Pure."""
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 
@@ -93,12 +92,9 @@ def shown_address(email: str) -> str:
     return shown if _PLAIN_ADDRESS.fullmatch(shown) else inert(shown)
 
 
-_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]")
-_DIRECTION_MARKS = frozenset("\u061c\u200e\u200f")
-_BLANK_LETTERS = frozenset("\u2800\U00016fe4\U0001d159")
-"""Blank, though no format character: braille without dots, the Khitan filler, a notehead that is not printed."""
-_MOST_MARKS = 6
-"""Accents on one letter; more are no spelling and pile up over the lines above."""
+_RIGHT_TO_LEFT = re.compile(
+    "[\u0590-\u061b\u061d-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]"
+)
 _MOST_UNSEEN = 4
 _WIDE_BLANKS = re.compile(r"[^\S\n]{100,}")
 
@@ -133,14 +129,9 @@ def visible(text: str) -> str:
 def _judged(text: str) -> Iterator[tuple[str, bool]]:
     """Yield each character and whether a reader sees it, or needs it to read what stands beside it."""
     kept = clean(text).text
-    needless = _BLANK_LETTERS if _RIGHT_TO_LEFT.search(text) else _BLANK_LETTERS | _DIRECTION_MARKS
-    at = marks = 0
+    at = 0
     for character in text:
         surrogate = "\ud800" <= character <= "\udfff"  # `clean` puts U+FFFD in its place
         stays = surrogate or kept[at : at + 1] == character
         at += stays
-        marks = marks + 1 if unicodedata.category(character) in ("Mn", "Me") else 0
-        yield (
-            character,
-            stays and not surrogate and character != "\n" and character not in needless and marks <= _MOST_MARKS,
-        )
+        yield character, stays and not surrogate and character != "\n"

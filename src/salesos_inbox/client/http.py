@@ -31,6 +31,7 @@ LARGEST_ANSWER = 64 * 2**20
 
 _AnswerT = TypeVar("_AnswerT", bound=models.Answer)
 _NAMED_FIELDS = 5
+_HALF = re.compile(rb"\\u[dD]")
 _HALVES = re.compile("[\ud800-\udfff]")
 _Json = dict[str, object]
 
@@ -355,9 +356,14 @@ def _payload(route: Route, status: int, content: bytes) -> object:
     may_be_empty = route.answer is None or (status == 204 and route.method != "GET")
     if not content and may_be_empty:
         return {}
+    if len(content) > LARGEST_ANSWER and route.method == "GET" and 200 <= status < 300:
+        raise ContractBroken(
+            f"The answer to the request to {route.purpose} is too large to be read here (over {LARGEST_ANSWER >> 20} "
+            "MB): ask for less, or tell the user to look at it in SalesOS."
+        )
     try:
         payload = json.loads(content)
-        return _whole(payload) if b"\\ud" in content.lower() else payload
+        return _whole(payload) if _HALF.search(content) else payload
     except (ValueError, RecursionError):
         if not 200 <= status < 300:
             return None

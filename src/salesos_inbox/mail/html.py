@@ -1,66 +1,74 @@
 """HTML mail as the text a browser would show."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
 
-from salesos_inbox.mail.nesting import bearable, names
+from salesos_inbox.mail.links import Link, address, base_address, inert, link_list, mentioned, other_host, target
+from salesos_inbox.mail.nesting import bounded, names, plain_name
+from salesos_inbox.mail.numbering import Numbers, number_of
 from salesos_inbox.mail.style import Attributes, Look, StyleSheet, look_of, page_look
+from salesos_inbox.mail.writer import Writer, collapsed
 
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-_PATH_SHOWN = 60
-_CELL_SHOWN = 160
-_LEVELS_SHOWN = 20
 CUT_NOTE = "[The rest of this message is too long or too deeply nested to be shown.]"
-
-_WHITE = re.compile("[ \t\n\r\f\xa0]+")
-_HOST_IN_TEXT = re.compile(
-    r"(?<![@\w.-])(?:https?://)?((?:[^\W_][\w-]{0,62}\.){1,8}[^\W\d_]{2,24})(?![\w@-])", re.IGNORECASE
-)
-_ENDINGS_OF_FILES = names("pdf doc docx xls xlsx ppt pptx csv txt html htm js py md png jpg jpeg gif json xml eml ics")
-_WEB = re.compile(r"(https?|ftp):[/\\]*", re.IGNORECASE)
-_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*(?=:)", re.IGNORECASE)
-_UNSEEN_IN_URLS = re.compile(r"[\x00-\x20\x7f]+")
+HIDDEN_SAMPLE = 4_000
+"""How many characters of what is hidden are handed on."""
+_CELL_SHOWN = 160
+_ALT_SHOWN = 240
+_OPTIONS_SHOWN = 200
 
 _NEVER_SHOWN = names(
-    "head title style script template noembed noframes iframe object audio video canvas datalist param source track "
-    "base link meta area rp desc defs"
+    "head title style script template noembed noframes iframe audio video datalist progress meter param source track "
+    "base link meta rp"
 )
-_WITHOUT_WORDS_OF_A_SENDER = names("head title style script")
-_PARAGRAPHS = names("p h1 h2 h3 h4 h5 h6 blockquote ul ol dl table pre figure fieldset form")
+_WITHOUT_WORDS_OF_A_SENDER = names("head title style script rp")
+_NEVER_SHOWN_IN_DRAWINGS = names("desc defs metadata symbol annotation annotation-xml")
+_PARAGRAPHS = names("p h1 h2 h3 h4 h5 h6 blockquote ul ol dl menu dir table pre figure fieldset form")
 _BLOCKS = _PARAGRAPHS | names(
-    "address article aside body caption center details dd dialog dir div dt figcaption footer header html legend li "
-    "listing main menu nav option plaintext section summary tbody tfoot thead tr xmp"
+    "address article aside body caption center details dd dialog div dt figcaption footer header hgroup html legend li "
+    "listing main marquee nav optgroup option plaintext search section summary tbody tfoot thead tr xmp"
 )
 _BLOCK_DISPLAYS = names("block flex grid table list-item table-row flow-root")
-_BREAKS_A_CELL = names("table ul ol blockquote hr pre h1 h2 h3")
-_SILENT_INPUTS = names("hidden password checkbox radio file image range color")
+_BREAKS_A_CELL = names("table ul ol blockquote hr pre h1 h2 h3 form")
+_LISTS = names("ul ol menu dir")
+_SILENT_INPUTS = names("hidden password file image range color")
+_BOXES = {"checkbox": "[{}]", "radio": "({})"}
+_PIXELS = names("0 1 0px 1px")
+_SPACER = re.compile(r"(?:spacer|blank|pixel|transparent|shim|clear)?(?:\.gif|\.png)?", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class Link:
-    """A link: its number in the text, where it leads as the message has it, and the host there or ""."""
+class Part(StrEnum):
+    """A part of a message that is told apart from what its sender wrote anew."""
 
-    number: int
-    url: str
-    host: str
+    QUOTE = "quote"
+    SIGNATURE = "signature"
+
+
+Parts = Callable[["LexborHTMLParser"], Mapping[int, Part]]
+"""What finds the parts of a page: the `mem_id` of each topmost node of a part."""
 
 
 @dataclass(frozen=True)
 class HtmlText:
-    """What a message shows: its text with the list of links at the end, the links, and how many characters it hides."""
+    """What a message shows: its text, each part with the list of the links it mentions, and what it hides.
+
+    `hidden` is the beginning of what is hidden: for judging it, never to be shown.
+    """
 
     text: str
+    quoted: str
+    signature: str
     links: tuple[Link, ...]
     hidden_chars: int
+    hidden: str
 
 
-def html_to_text(html: str) -> HtmlText:
+def html_to_text(html: str, parts: Parts | None = None) -> HtmlText:
     """The text that a browser would show for the HTML of a mail.
 
     Paragraphs, lists, quotes ("> "), rows of data ("a | b") and preformatted text keep their shape. Links become
@@ -69,192 +77,167 @@ def html_to_text(html: str) -> HtmlText:
     """
     from selectolax.lexbor import LexborHTMLParser
 
-    whole = html.encode("utf-8", "replace").decode()
-    taken = bearable(whole)
-    walk = _Walk(LexborHTMLParser(taken))
-    lines = walk.writer.finished()
-    if len(taken) < len(whole):
-        lines.append(CUT_NOTE)
+    taken = bounded(html.encode("utf-8", "replace").decode())
+    tree = LexborHTMLParser(taken.html)
+    walk = _Walk(tree, parts(tree) if parts else {})
     links = tuple(walk.links.values())
-    text = "\n".join(lines)
-    return HtmlText("\n\n".join(filter(None, (text, link_list(links)))), links, walk.hidden_chars)
+    text, quoted, signature = (
+        _with_links(walk.writers[part], links, notes)
+        for part, notes in ((None, [CUT_NOTE] * taken.cut), (Part.QUOTE, []), (Part.SIGNATURE, []))
+    )
+    return HtmlText(text, quoted, signature, links, walk.hidden_chars, walk.hidden)
 
 
-def _is_pixel(attributes: Attributes) -> bool:
-    """Whether an image is a point that nobody sees, as trackers send it."""
-    return any(attributes.get(side) in {"0", "1", "0px", "1px"} for side in ("width", "height"))
+def _with_links(writer: Writer, links: tuple[Link, ...], notes: Iterable[str]) -> str:
+    text = inert("\n".join((*writer.finished(), *notes)))
+    return "\n\n".join(filter(None, (text, link_list(mentioned(text, links)))))
 
 
-def link_list(links: Iterable[Link]) -> str:
-    """The lines that say where numbered links lead: the whole host, the beginning of the path, nothing to click on."""
-    return "\n".join(f"[{link.number}] {_inert(link)}" for link in links)
+class _Row:
+    """How far a row of a table has been read."""
 
-
-class _Prefix:
-    """What stands before the lines of a quote or a list item: `first` once, `rest` from then on."""
-
-    def __init__(self, first: str, rest: str) -> None:
-        self.next = first
-        self.rest = rest
-
-    def take(self) -> str:
-        taken, self.next = self.next, self.rest
-        return taken
-
-
-class _Writer:
-    """Lines of text, built from words and breaks."""
+    __slots__ = ("begun", "column")
 
     def __init__(self) -> None:
-        self.spoken: list[str] = []
-        self.in_cell = False
-        self._lines: list[str] = []
-        self._line: list[str] = []
-        self._prefixes: list[_Prefix] = []
-        self._outer = 0
-        self._blank = False
-        self._space = False
-
-    def words(self, text: str) -> None:
-        collapsed = _WHITE.sub(" ", text)
-        core = collapsed.strip(" ")
-        self._space |= collapsed.startswith(" ")
-        if core:
-            self._put(" " + core if self._space and self._line else core)
-            self._space = collapsed.endswith(" ")
-
-    def preformatted(self, text: str) -> None:
-        for number, line in enumerate(text.replace("\r\n", "\n").split("\n")):
-            if number:
-                self.line_break()
-            if line:
-                self._put(line)
-
-    def annotate(self, text: str) -> None:
-        """Add to what was said last, whether or not its line has ended."""
-        if self._line or not self._lines:
-            self._line.append(text if self._line else text.lstrip())
-        else:
-            self._lines[-1] += text
-
-    def separate_cells(self) -> None:
-        self._line.append(" |")
-        self._space = True
-
-    def new_line(self) -> None:
-        if self.in_cell:
-            self._space = True
-            return
-        line = "".join(self._line).rstrip()
-        self._line, self._space = [], False
-        if line:
-            if self._blank and self._lines:
-                self._lines.append("".join(prefix.rest for prefix in self._prefixes[: self._outer]).rstrip())
-            self._lines.append("".join(prefix.take() for prefix in self._prefixes) + line)
-            self._blank, self._outer = False, len(self._prefixes)
-
-    def line_break(self) -> None:
-        if self._line or self.in_cell:
-            self.new_line()
-        else:
-            self._blank = True
-
-    def paragraph(self) -> None:
-        self.new_line()
-        self._blank |= not self.in_cell
-
-    def indent(self, first: str, rest: str) -> None:
-        deep = len(self._prefixes) >= _LEVELS_SHOWN
-        self._prefixes.append(_Prefix("", "") if deep else _Prefix(first, rest))
-
-    def dedent(self) -> None:
-        self._prefixes.pop()
-        self._outer = min(self._outer, len(self._prefixes))
-
-    def finished(self) -> list[str]:
-        self.in_cell = False
-        self.new_line()
-        return self._lines
-
-    def _put(self, text: str) -> None:
-        self._line.append(text)
-        self.spoken.append(text)
+        self.column = 0
+        self.begun = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where the walk is: how things look here, and in what list or row they stand."""
+class _Place(NamedTuple):
+    """What the walk stands in: lists, a table and the columns of it that hold words, a row, a drawing."""
 
-    look: Look
-    marker: Callable[[], str] = lambda: "- "
+    marker: Callable[[Attributes], str] = lambda attributes: "- "
     lists: int = 0
-    data: bool = False
-    next_cell: Callable[[], bool] = lambda: False
+    columns: frozenset[int] = frozenset()
+    row: _Row = _Row()
+    drawing: bool = False
+    silent: bool = False
 
 
 Step = Callable[[], None]
 
 
+class _Element(NamedTuple):
+    """An element that begins: what it is, where it stands, and the steps that will end it."""
+
+    node: "LexborNode"
+    attributes: Attributes
+    look: Look
+    place: _Place
+    after: list[Step]
+
+
 class _Walk:
     """One pass over a tree, in document order, without recursion."""
 
-    def __init__(self, tree: "LexborHTMLParser") -> None:
-        self.writer = _Writer()
+    def __init__(self, tree: "LexborHTMLParser", parts: Mapping[int, Part]) -> None:
+        self._said: list[str] = []
+        self.writers = {part: Writer(self._said) for part in (None, *Part)}
+        self.writer = self.writers[None]
         self.links: dict[str, Link] = {}
         self.hidden_chars = 0
-        self._sheet = StyleSheet(node.text() for node in tree.css("style"))
-        self._ahead: list[Step] = []
+        self.hidden = ""
+        self._parts = parts
+        self._pictures = 0
+        self._labels = 0
+        self._fields = 0
+        self._base = ""
+        self._sheet = StyleSheet(tree)
+        self._ahead: list[tuple[LexborNode, Look, _Place] | Step] = []
+        if base := tree.css_first("base[href]"):
+            self._base = base_address(base.attributes.get("href") or "")
         if tree.root is not None:
-            self._ahead.append(partial(self._enter, tree.root, _Place(page_look(self._sheet))))
+            self._ahead.append((tree.root, page_look(self._sheet), _Place()))
         while self._ahead:
-            self._ahead.pop()()
+            ahead = self._ahead.pop()
+            if callable(ahead):
+                ahead()
+            else:
+                self._enter(*ahead)
 
-    def _enter(self, node: "LexborNode", place: _Place) -> None:
+    def _enter(self, node: "LexborNode", look: Look, place: _Place) -> None:
+        if self._parts and (part := self._parts.get(node.mem_id)):
+            self._ahead.append(self._turn_to(self.writers[part]))
         if node.is_text_node:
-            self._say(node.text_content or "", place.look)
+            self._say(node.text_content or "", look, place)
         elif node.is_element_node:
-            self._element(node, (node.tag or "").lower(), place)
+            self._element(node, plain_name(node.tag or ""), look, place)
 
-    def _element(self, node: "LexborNode", tag: str, place: _Place) -> None:
-        if tag in _NEVER_SHOWN:
+    def _element(self, node: "LexborNode", tag: str, look: Look, place: _Place) -> None:
+        if tag in _NEVER_SHOWN or (place.drawing and tag in _NEVER_SHOWN_IN_DRAWINGS):
             if tag not in _WITHOUT_WORDS_OF_A_SENDER:
-                self.hidden_chars += len(_WHITE.sub(" ", node.text()).strip())
+                self._hide(_all_text(node))
             return
         attributes = node.attributes
-        inside = replace(place, look=look_of(place.look, tag, attributes, self._sheet))
-        if inside.look.gone:
-            self._descend(node, inside)
+        look = look_of(look, node, tag, attributes, self._sheet)
+        if look.gone:
+            self._descend(node, look, place)
             return
         if special := _VOIDS.get(tag):
-            special(self, attributes, inside.look)
+            special(self, attributes, look)
             return
+        display = look.display
         after: list[Step] = []
-        if inside.look.display in _BLOCK_DISPLAYS or (tag in _BLOCKS and not inside.look.display.startswith("inline")):
-            edge = (
-                self.writer.paragraph
-                if tag in _PARAGRAPHS and not (tag in ("ul", "ol") and place.lists)
-                else self.writer.new_line
-            )
+        if display in _BLOCK_DISPLAYS if display else tag in _BLOCKS:
+            paragraph = tag in _PARAGRAPHS and not (place.lists and tag in _LISTS)
+            edge = self.writer.paragraph if paragraph else self.writer.new_line
             edge()
             after.append(edge)
+        inside: _Place | None = place
         if opens := _OPENERS.get(tag):
-            inside = opens(self, node, attributes, inside, after)
-        self._ahead.extend(after)
-        self._descend(node, inside)
+            inside = opens(self, _Element(node, attributes, look, place, after))
+        self._ahead += after
+        if inside is not None:
+            self._descend(node, look, inside)
 
-    def _descend(self, node: "LexborNode", place: _Place) -> None:
+    def _descend(self, node: "LexborNode", look: Look, place: _Place) -> None:
         child = node.last_child
         while child is not None:
-            self._ahead.append(partial(self._enter, child, place))
+            self._ahead.append((child, look, place))
             child = child.prev
 
-    def _say(self, text: str, look: Look) -> None:
-        if look.hides_words:
-            self.hidden_chars += len(_WHITE.sub(" ", text).strip())
-        elif look.preformatted and not self.writer.in_cell:
+    def _turn_to(self, writer: Writer) -> Step:
+        """Write the next part elsewhere; what is returned turns back."""
+        outer = self.writer
+
+        def turn_back() -> None:
+            writer.paragraph()
+            self.writer = outer
+
+        outer.paragraph()
+        writer.paragraph()
+        self.writer = writer
+        return turn_back
+
+    def _say(self, text: str, look: Look, place: _Place) -> None:
+        if text.isspace() and not look.preformatted:
+            self.writer.space()
+        elif place.silent or look.hides_words:
+            self._hide(text)
+        elif look.preformatted:
             self.writer.preformatted(text)
         else:
             self.writer.words(text)
+
+    def _hide(self, text: str) -> None:
+        core = collapsed(text).strip()
+        if core:
+            self.hidden_chars += len(core)
+            if len(self.hidden) < HIDDEN_SAMPLE:
+                self.hidden = f"{self.hidden}\n{core[:HIDDEN_SAMPLE]}".lstrip()[:HIDDEN_SAMPLE]
+
+    def _numbered(self, url: str, words: str) -> str:
+        """The number of a link as it is written after its words, with what they say of another host."""
+        if not url:
+            return ""
+        place = target(url)
+        key = place.start + place.rest
+        link = self.links.get(key) or Link(len(self.links) + 1, url, place.host)
+        named = other_host(words, link.host)
+        self.links[key] = replace(link, named=named) if named and not link.named else link
+        if inert(words.strip().removesuffix("/")) == key:
+            return ""
+        return f" [{link.number}: leads to {link.host}, not {named}]" if named else f" [{link.number}]"
 
     def line_break(self, attributes: Attributes, look: Look) -> None:
         if not look.hides_boxes:
@@ -267,174 +250,250 @@ class _Walk:
             self.writer.paragraph()
 
     def image(self, attributes: Attributes, look: Look) -> None:
-        alt = _WHITE.sub(" ", attributes.get("alt") or "").strip()
-        if alt and (look.hides_boxes or _is_pixel(attributes)):
-            self.hidden_chars += len(alt)
-        elif alt:
-            self.writer.words(f"[image: {alt}]")
+        alt = collapsed(attributes.get("alt") or "").strip()
+        if look.hides_boxes or attributes.get("width") in _PIXELS or attributes.get("height") in _PIXELS:
+            self._hide(alt)
+            return
+        self._pictures += 1
+        if _SPACER.fullmatch(alt):
+            return
+        is_sign = len(alt) <= 8 and not any(map(str.isalnum, alt)) and not alt.isascii()
+        self._labels += 1
+        self.writer.aside(alt if is_sign else f"[image: {_short(alt, _ALT_SHOWN)}]")
+
+    def area(self, attributes: Attributes, look: Look) -> None:
+        alt = collapsed(attributes.get("alt") or "").strip()
+        url = address(attributes.get("href") or "", self._base)
+        if not look.hides_boxes and (number := self._numbered(url, alt)):
+            self.writer.words(f"[image: {_short(alt, _ALT_SHOWN)}]" if alt else "[image]")
+            self.writer.attach(number)
 
     def input(self, attributes: Attributes, look: Look) -> None:
+        kind = (attributes.get("type") or "").lower()
         value = attributes.get("value") or attributes.get("placeholder") or ""
-        if value and (look.hides_words or (attributes.get("type") or "").lower() in _SILENT_INPUTS):
-            self.hidden_chars += len(value)
-        elif value:
-            self.writer.words(f"[{value}]")
-
-    def quote(self, node: "LexborNode", attributes: Attributes, place: _Place, after: list[Step]) -> _Place:
-        self.writer.indent("> ", "> ")
-        after.insert(0, self.writer.dedent)
-        return place
-
-    def bullets(self, node: "LexborNode", attributes: Attributes, place: _Place, after: list[Step]) -> _Place:
-        return replace(place, lists=place.lists + 1, marker=lambda: "- ")
-
-    def numbers(self, node: "LexborNode", attributes: Attributes, place: _Place, after: list[Step]) -> _Place:
-        start = attributes.get("start") or ""
-        numbers = iter(range(int(start) if re.fullmatch(r"\d{1,6}", start, re.ASCII) else 1, 10**9))
-        return replace(place, lists=place.lists + 1, marker=lambda: f"{next(numbers)}. ")
-
-    def item(self, node: "LexborNode", attributes: Attributes, place: _Place, after: list[Step]) -> _Place:
-        marker = place.marker()
-        self.writer.indent(marker, " " * len(marker))
-        after.insert(0, self.writer.dedent)
-        return place
-
-    def table(self, node: "LexborNode", attributes: Attributes, place: _Place, after: list[Step]) -> _Place:
-        return replace(place, data=not self.writer.in_cell and _is_data(node))
-
-    def row(self, node: "LexborNode", attributes: Attributes, place: _Place, after: list[Step]) -> _Place:
-        cells = iter(range(10**9))
-        return replace(place, next_cell=lambda: next(cells) > 0)
-
-    def cell(self, node: "LexborNode", attributes: Attributes, place: _Place, after: list[Step]) -> _Place:
-        if not place.data:
-            self.writer.new_line()
-            after.append(self.writer.new_line)
-            return place
-        if place.next_cell():
-            self.writer.separate_cells()
-        self.writer.in_cell = True
-        after.append(self._leave_cell)
-        return place
-
-    def _leave_cell(self) -> None:
-        self.writer.in_cell = False
-
-    def link(self, node: "LexborNode", attributes: Attributes, place: _Place, after: list[Step]) -> _Place:
-        url = _UNSEEN_IN_URLS.sub("", attributes.get("href") or "")
-        if url and not url.startswith("#"):
-            start = len(self.writer.spoken)
-            after.append(lambda: self._end_link(url, start, node))
-        return place
-
-    def _end_link(self, url: str, start: int, node: "LexborNode") -> None:
-        words = "".join(self.writer.spoken[start:])
-        if url.lower().startswith("mailto:") and url[7:].partition("?")[0].lower() in words.lower():
+        if look.hides_words or kind == "hidden":
+            self._hide(value)
             return
-        if not words:
-            if node.css_first("img") is None:
+        self._fields += 1
+        if kind == "image":
+            self.image(attributes, look)
+        elif box := _BOXES.get(kind):
+            self.writer.words(box.format("x" if "checked" in attributes else " "))
+        elif value and kind not in _SILENT_INPUTS:
+            self.writer.words(f"[{value}]")
+        if "formaction" in attributes:
+            self.writer.attach(self._numbered(address(attributes["formaction"] or "", self._base), value))
+
+    def quote(self, here: _Element) -> _Place:
+        self.writer.indent("> ", "> ")
+        here.after.insert(0, self.writer.dedent)
+        return here.place
+
+    def bullets(self, here: _Element) -> _Place:
+        return here.place._replace(lists=here.place.lists + 1, marker=_Place().marker)
+
+    def numbers(self, here: _Element) -> _Place:
+        return here.place._replace(lists=here.place.lists + 1, marker=Numbers(here.node, here.attributes).marker)
+
+    def item(self, here: _Element) -> _Place:
+        marker = here.place.marker(here.attributes)
+        if not here.look.display.startswith("inline"):
+            self.writer.indent(marker, " " * len(marker))
+            here.after.insert(0, self.writer.dedent)
+        return here.place
+
+    def table(self, here: _Element) -> _Place:
+        return here.place._replace(columns=frozenset() if self.writer.in_cell else _columns(here.node))
+
+    def row(self, here: _Element) -> _Place:
+        return here.place._replace(row=_Row())
+
+    def cell(self, here: _Element) -> _Place:
+        writer = self.writer
+        if not here.place.columns:
+            writer.new_line()
+            here.after.append(writer.new_line)
+            return here.place
+        row = here.place.row
+        if row.column in here.place.columns:
+            if row.begun:
+                writer.separate_cells()
+            row.begun = True
+        row.column += number_of(here.attributes.get("colspan"), 1)
+        writer.in_cell = True
+
+        def leave() -> None:
+            writer.in_cell = False
+
+        here.after.append(leave)
+        return here.place
+
+    def link(self, here: _Element) -> _Place:
+        url = address(here.attributes.get("href") or here.attributes.get("xlink:href") or "", self._base)
+        if not url:
+            return here.place
+        said, pictures, labels, writer = len(self._said), self._pictures, self._labels, self.writer
+
+        def end() -> None:
+            words = "".join(self._said[said:])
+            if url[:7].lower() == "mailto:" and url[7:].partition("?")[0].lower() in words.lower():
                 return
-            self.writer.words("[image]")
-        link = self.links.get(url) or Link(len(self.links) + 1, url, _host(url))
-        self.links[url] = link
-        named = _other_host(words, link.host)
-        self.writer.annotate(f" [{link.number}: leads to {link.host}, not {named}]" if named else f" [{link.number}]")
+            if words or self._pictures > pictures:
+                if not words and self._labels == labels:
+                    writer.aside("[image]")
+                writer.attach(self._numbered(url, words))
+
+        here.after.append(end)
+        return here.place
+
+    def form(self, here: _Element) -> _Place:
+        url = address(here.attributes.get("action") or "", self._base)
+        fields, writer = self._fields, self.writer
+
+        def end() -> None:
+            if self._fields > fields and (number := self._numbered(url, "")):
+                writer.new_line()
+                host = target(url).host
+                writer.words(f"[form, sent to {host}]" if host else "[form]")
+                writer.attach(number)
+
+        here.after.append(end)
+        return here.place
+
+    def button(self, here: _Element) -> _Place:
+        self._fields += 1
+        leads = here.attributes.get("formaction")
+        return self.link(here._replace(attributes={"href": leads})) if leads else here.place
+
+    def choice(self, here: _Element) -> _Place | None:
+        options = here.node.css("option")
+        chosen = [option for option in options if "selected" in option.attributes]
+        several = "multiple" in here.attributes or number_of(here.attributes.get("size"), 1) > 1
+        shown = options if several else chosen[-1:] or options[:1]
+        words = " / ".join(collapsed(option.text()).strip() for option in shown[:_OPTIONS_SHOWN])
+        if words and here.look.hides_words:
+            self._hide(words)
+        elif words:
+            self._fields += 1
+            self.writer.words(f"[{words}]")
+        return None
+
+    def drawing(self, here: _Element) -> _Place:
+        self._pictures += not here.look.hides_boxes
+        return here.place._replace(drawing=True, silent=True)
+
+    def drawn_text(self, here: _Element) -> _Place:
+        return here.place._replace(silent=False)
+
+    def formula(self, here: _Element) -> _Place:
+        return here.place._replace(drawing=True)
+
+    def raised(self, here: _Element) -> _Place:
+        if self.writer.ends_in_a_word() and not here.look.hides_words and here.node.text()[:9].strip().isdecimal():
+            self.writer.attach("^", ends=False)
+        return here.place
 
 
-_VOIDS = {
+def _around(before: str, behind: str) -> "_Opener":
+    """What puts signs around the words of an element, if it has any."""
+
+    def opener(walk: _Walk, here: _Element) -> _Place:
+        if not here.look.hides_words and not here.place.silent and here.node.text().strip():
+            walk.writer.words(before)
+            writer = walk.writer
+            here.after.append(lambda: writer.attach(behind))
+        return here.place
+
+    return opener
+
+
+_Opener = Callable[[_Walk, _Element], _Place | None]
+"""What begins an element: it may add steps for its end, and returns the place inside or None to leave that out."""
+
+_VOIDS: dict[str, Callable[[_Walk, Attributes, Look], None]] = {
     "br": _Walk.line_break,
     "hr": _Walk.rule,
     "img": _Walk.image,
+    "area": _Walk.area,
     "input": _Walk.input,
 }
-_OPENERS = {
+_OPENERS: dict[str, _Opener] = {
     "a": _Walk.link,
     "blockquote": _Walk.quote,
     "ul": _Walk.bullets,
+    "menu": _Walk.bullets,
+    "dir": _Walk.bullets,
     "ol": _Walk.numbers,
     "li": _Walk.item,
     "table": _Walk.table,
     "tr": _Walk.row,
     "td": _Walk.cell,
     "th": _Walk.cell,
+    "form": _Walk.form,
+    "button": _Walk.button,
+    "select": _Walk.choice,
+    "svg": _Walk.drawing,
+    "text": _Walk.drawn_text,
+    "foreignObject": _Walk.drawn_text,
+    "math": _Walk.formula,
+    "sup": _Walk.raised,
+    "q": _around("“", "”"),
+    "rt": _around("(", ")"),
+    "s": _around("~~", "~~"),
+    "strike": _around("~~", "~~"),
+    "del": _around("~~", "~~"),
 }
 
 
-def _is_data(table: "LexborNode") -> bool:
-    """Whether a table holds rows to be read, not blocks to be placed: two rows of two or more short cells."""
-    rows: list[int] = []
-    ahead = _children(table)
-    while ahead:
-        node = ahead.pop()
-        tag = node.tag or ""
-        if tag in _BREAKS_A_CELL:
-            return False
-        if tag == "tr":
-            rows.append(0)
-        elif tag in ("td", "th"):
-            text = node.text().strip()
-            if len(text) > _CELL_SHOWN:
-                return False
-            rows[-1:] = [rows[-1] + bool(text)] if rows else []
-        ahead.extend(_children(node))
-    return sum(cells >= 2 for cells in rows) >= 2
+def _short(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[:limit] + "…"
 
 
-def _children(node: "LexborNode") -> list["LexborNode"]:
-    """The children that are elements, the last one first."""
-    found: list[LexborNode] = []
-    child = node.last_child
-    while child is not None:
-        if child.is_element_node:
-            found.append(child)
-        child = child.prev
-    return found
+def _all_text(node: "LexborNode") -> str:
+    """The text of an element that is not shown, whether or not it stands in the page."""
+    if node.tag == "template":
+        return "\n".join(fragment.text() for fragment in node.template_fragments())
+    return node.text()
 
 
-def _absolute(url: str) -> str:
-    """The URL as a browser reads it: any slashes after the scheme, none needed before a host."""
-    if url.startswith(("//", "\\\\")):
-        url = "https:" + url
-    web = _WEB.match(url)
-    return f"{web[1].lower()}://{url[web.end() :]}".replace("\\", "/") if web else url
+def _columns(table: "LexborNode") -> frozenset[int]:
+    """The columns of a table that hold words; none where it places blocks and has no rows to be read.
+
+    Rows are read where no cell holds more than a few words and one row has several that do.
+    """
+    used: set[int] = set()
+    several = False
+    for row in _rows(table):
+        column = 0
+        filled = 0
+        for cell in row:
+            words = _is_worded(cell)
+            if words is None:
+                return frozenset()
+            if words:
+                used.add(column)
+                filled += 1
+            column += number_of(cell.attributes.get("colspan"), 1)
+        several |= filled > 1
+    return frozenset(used) if several else frozenset()
 
 
-def _host(url: str) -> str:
-    """The host a web address leads to, in ASCII (RFC 3490) so that no look-alike letter hides in it; "" for others."""
-    try:
-        host = urlsplit(_absolute(url)).hostname or ""
-        return host if host.isascii() else host.encode("idna").decode()
-    except ValueError:
-        return ""
+def _rows(table: "LexborNode") -> Iterator[list["LexborNode"]]:
+    for child in table.iter():
+        if child.tag == "tr":
+            yield [cell for cell in child.iter() if cell.tag in ("td", "th")]
+        elif child.tag in ("tbody", "thead", "tfoot"):
+            yield from _rows(child)
 
 
-def _inert(link: Link) -> str:
-    url = _absolute(link.url)
-    scheme = _SCHEME.match(url)
-    rest = url[scheme.end() + 1 :] if scheme else url
-    if link.host and scheme:
-        path = re.sub(r"^/*[^/?#]*", "", rest)
-        return f"{scheme[0].replace('tt', 'xx', 1)}://{link.host}{_short(path.removesuffix('/'))}"
-    if scheme and scheme[0].lower() in ("mailto", "tel"):
-        return f"{scheme[0].lower()} {_short(rest.partition('?')[0])}"
-    return f"({scheme[0].lower() if scheme else 'relative'} link) {_short(rest)}"
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _PATH_SHOWN else text[:_PATH_SHOWN] + "…"
-
-
-def _other_host(words: str, host: str) -> str:
-    """A host that the words of a link name and that the link does not lead to, or ""."""
-    if not host:
-        return ""
-    for named in _HOST_IN_TEXT.findall(words[:1000]):
-        seen = _host("https://" + named.lower())
-        if seen.rpartition(".")[2] not in _ENDINGS_OF_FILES and not (_within(host, seen) or _within(seen, host)):
-            return named.lower()
-    return ""
-
-
-def _within(host: str, other: str) -> bool:
-    other = other.removeprefix("www.")
-    return host == other or host.endswith("." + other)
+def _is_worded(cell: "LexborNode") -> bool | None:
+    """Whether words stand in a cell; None where it holds too many of them, or what does not fit in a row."""
+    length = 0
+    for node in cell.traverse(include_text=True):
+        if node.is_text_node:
+            length += len((node.text_content or "").strip())
+            if length > _CELL_SHOWN:
+                return None
+        elif node.tag in _BREAKS_A_CELL:
+            return None
+    return length > 0

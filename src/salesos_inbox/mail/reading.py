@@ -1,107 +1,147 @@
-"""A message as it is read: what is new in it, as safe text, and the quote apart."""
+"""A message as it is read: what is new in it, as safe text, and apart from it its signature and what it quotes."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from salesos_inbox.mail.html import CUT_NOTE, HtmlText, Link, html_to_text, link_list
+from salesos_inbox.mail.forms import Form, recognise
+from salesos_inbox.mail.html import CUT_NOTE, html_to_text
+from salesos_inbox.mail.links import Link, inert, link_list, mentioned
 from salesos_inbox.mail.nesting import MAX_CHARACTERS
-from salesos_inbox.mail.quotes import split_quoted, split_quoted_html
-from salesos_inbox.mail.unicode import clean, one_line
+from salesos_inbox.mail.quotes import is_forward, parts_of, split_quoted
+from salesos_inbox.mail.signatures import split_signature
+from salesos_inbox.mail.unicode import clean, narrow
 
-_STUB_CHARACTERS = 300
-_MOSTLY_ADDRESSES = 0.5
-_LINES_WITH_LESS = re.compile(r"\n{3,}")
-_STUB = re.compile(
-    r"view (?:this|it|the)? ?(?:e-?mail|message|newsletter)?\s*(?:in|on|with)\s.{0,20}browser|"
-    r"html[- ](?:e-?mail|mail|version|capable|compatible|enabled)|"
-    r"(?:support|display|view|read|enable|requires?)\w*\s+html|"
-    r"im browser (?:an|öffnen)|dans votre navigateur|en (?:el|tu|su) navegador|nel browser|no (?:seu )?navegador|"
-    r"in (?:je|uw) browser|i (?:din )?webbläsare|w przeglądarce|в браузере|ブラウザ",
-    re.IGNORECASE,
-)
-_WEB_ADDRESS = re.compile(r"https?://\S+", re.IGNORECASE)
-_GREETING = re.compile(
-    r"(?:hi|hello|hey|dear|good (?:morning|afternoon|evening)|hallo|guten (?:tag|morgen|abend)|liebe[rs]?|"
-    r"sehr geehrte[rs]?|moin|servus|bonjour|bonsoir|salut|ch[eè]re?s?|hola|buen[oa]s (?:d[ií]as|tardes)|estimad[oa]s?|"
-    r"querid[oa]s?|ciao|buongiorno|salve|gentile|egregi[oa]|car[oa]|ol[áa]|oi|bom dia|boa tarde|prezad[oa]s?|beste|"
-    r"geachte|hej|hejsan|cześć|dzień dobry|witam|szanown[aiy]|merhaba|selam|sayın|здравствуйте|привет|добрый день|"
-    r"уважаем\w+)\b[^.?]{0,40}?[,!:.]?|.{1,30}(?:様|さん|さま)[、,]?",
-    re.IGNORECASE,
-)
+PLAIN_SHOWN = "its HTML shows no words: this is its plain text"
+_BLANK_LINES = re.compile(r"\n{3,}")
+_NO_WORDS = re.compile(r"(?:\[image(?:: [^\]\n]*)?\]|\[\d{1,6}[^\]\n]*\]|\W|_)*+")
 
 
 @dataclass(frozen=True)
 class Reading:
-    """A message as text: what is new, the quote at its end, and what was left out of both.
+    """A message as text: what is new, its signature, the quote, and what was left out of them.
 
-    `links` are those of the HTML above the quote that a mail program marked; each part lists those it mentions.
+    Each part lists the links that it mentions; `links` are all of them. `hidden` is the beginning of what a reader
+    would not see, to be looked at and never shown. `notes` say in our words what the mail is, where its text does not.
     """
 
     text: str
-    quoted: str
-    links: tuple[Link, ...]
-    hidden_chars: int
-    removed_chars: int
+    quoted: str = ""
+    signature: str = ""
+    links: tuple[Link, ...] = ()
+    hidden_chars: int = 0
+    hidden: str = ""
+    removed_chars: int = 0
+    notes: tuple[str, ...] = ()
 
 
-def read_body(body_html: str | None, body_text: str | None) -> Reading:
-    """Read a message: its plain text, or its HTML where the plain text is missing or says nothing. Never raises."""
+def read_body(
+    body_html: str | None, body_text: str | None, *, subject: str = "", attachment_names: Sequence[str] = ()
+) -> Reading:
+    """Read a message as its recipient sees it: its HTML, or its plain text where the HTML is missing or shows no words.
+
+    The subject tells whether it was forwarded, so that what it quotes is its content; the names of its files, or
+    their types, whether it is encrypted, signed or an invitation. Never raises.
+    """
+    forwarded = is_forward(subject)
     plain = body_text or ""
-    if body_html and _is_stub(plain):
-        reading = _read_html(body_html)
-        if reading.text or not plain.strip():
+    if body_html and body_html.strip():
+        reading = _read_html(body_html, attachment_names, forwarded=forwarded)
+        if _shows_words(reading.text) or not plain.strip():
             return reading
-    return _read_plain(plain)
+        return _read_plain(plain, attachment_names, forwarded=forwarded, notes=(PLAIN_SHOWN,))
+    return _read_plain(plain, attachment_names, forwarded=forwarded)
 
 
-def first_words(reading: Reading, limit: int) -> str:
-    """What is new in one line of at most `limit` characters; a greeting is left out when more follows."""
-    lines = [line for line in reading.text.split("\n") if line.strip()]
-    if len(lines) > 1 and _GREETING.fullmatch(lines[0].strip()):
-        del lines[0]
-    return one_line(" ".join(lines)[: limit * 8 + 200], limit)
-
-
-def _is_stub(plain: str) -> bool:
-    """Whether a plain text only sends its reader to the HTML: empty, a note about browsers, or mostly web addresses."""
-    words = plain.strip()
-    addresses = sum(map(len, _WEB_ADDRESS.findall(words)))
-    short = len(words) - addresses <= _STUB_CHARACTERS
-    return not words or addresses > _MOSTLY_ADDRESSES * len(words) or (short and _STUB.search(words) is not None)
-
-
-def _read_plain(plain: str) -> Reading:
-    cleaned = clean(plain[:MAX_CHARACTERS])
-    split = split_quoted(cleaned.text)
-    note = f"\n\n{CUT_NOTE}" if len(plain) > MAX_CHARACTERS else ""
-    return Reading(_tidy(split.new) + note, _tidy(split.quoted), (), 0, cleaned.removed)
-
-
-def _read_html(html: str) -> Reading:
-    new, quoted = map(html_to_text, split_quoted_html(html))
-    cleaned_new, cleaned_quote = clean(_without_list(new)), clean(quoted.text)
-    split = split_quoted(cleaned_new.text)
+def read_whole(html: str) -> Reading:
+    """Read HTML without parting what it quotes or ends in: all that is shown is `text`. Never raises."""
+    found = html_to_text(html)
+    cleaned = clean(found.text)
     return Reading(
-        text=_with_list(split.new, new.links),
-        quoted=_tidy("\n\n".join(filter(None, (_with_list(split.quoted, new.links), cleaned_quote.text)))),
-        links=new.links,
-        hidden_chars=new.hidden_chars + quoted.hidden_chars,
-        removed_chars=cleaned_new.removed + cleaned_quote.removed,
+        cleaned.text,
+        links=found.links,
+        hidden_chars=found.hidden_chars,
+        hidden=found.hidden,
+        removed_chars=cleaned.removed,
     )
 
 
-def _without_list(message: HtmlText) -> str:
-    return message.text.removesuffix(link_list(message.links))
+def _shows_words(text: str) -> bool:
+    return _NO_WORDS.fullmatch(text.partition("\n\n[1] ")[0]) is None
 
 
-def _with_list(part: str, links: tuple[Link, ...]) -> str:
-    """A part of a message with the list of those links whose numbers are in it."""
-    mentioned = {int(number) for number in re.findall(r"\[(\d{1,6})[\]:]", part)}
-    listed = link_list(link for link in links if link.number in mentioned)
-    return "\n\n".join(filter(None, (_tidy(part), listed)))
+def _read_plain(
+    plain: str, attachment_names: Sequence[str], *, forwarded: bool, notes: tuple[str, ...] = ()
+) -> Reading:
+    form = recognise(plain[:MAX_CHARACTERS], attachment_names)
+    if form.is_html:
+        return _read_html(form.text, attachment_names, forwarded=forwarded, notes=form.notes)
+    cleaned = clean(inert(form.text))
+    cut = f"\n\n{CUT_NOTE}" if len(plain) > MAX_CHARACTERS else ""
+    return _read(cleaned.text + cut, form, notes=notes, removed_chars=cleaned.removed, forwarded=forwarded)
+
+
+def _read_html(html: str, attachment_names: Sequence[str], *, forwarded: bool, notes: tuple[str, ...] = ()) -> Reading:
+    found = html_to_text(html, partial(parts_of, forwarded=forwarded))
+    form = recognise(_without_list(found.text, found.links), attachment_names)
+    body, quoted, signature = map(clean, (inert(form.text), found.quoted, found.signature))
+    return _read(
+        body.text,
+        form,
+        notes=notes,
+        forwarded=forwarded,
+        quoted=quoted.text,
+        signature=signature.text,
+        links=found.links,
+        hidden_chars=found.hidden_chars,
+        hidden=found.hidden,
+        removed_chars=body.removed + quoted.removed + signature.removed,
+    )
+
+
+def _read(
+    text: str,
+    form: Form,
+    *,
+    forwarded: bool,
+    quoted: str = "",
+    signature: str = "",
+    links: tuple[Link, ...] = (),
+    hidden_chars: int = 0,
+    hidden: str = "",
+    removed_chars: int = 0,
+    notes: tuple[str, ...] = (),
+) -> Reading:
+    """Part what a mail program did not mark as quote or signature, and put a message together."""
+    split = split_quoted(text, forwarded=forwarded)
+    new, signed = (split.new, "") if signature else split_signature(split.new)
+    return Reading(
+        text=_with_list(new, links),
+        quoted=_joined(_with_list(split.quoted, links), quoted),
+        signature=_joined(_with_list(signed, links), signature),
+        links=links,
+        hidden_chars=hidden_chars + form.hidden_chars,
+        hidden=hidden,
+        removed_chars=removed_chars,
+        notes=notes + form.notes,
+    )
+
+
+def _without_list(text: str, links: Sequence[Link]) -> str:
+    return text.removesuffix(link_list(mentioned(text, links)))
+
+
+def _with_list(part: str, links: Sequence[Link]) -> str:
+    """A part of a message with the list of the links that it mentions."""
+    return _joined(part, link_list(mentioned(part, links)))
+
+
+def _joined(*parts: str) -> str:
+    return "\n\n".join(filter(None, map(_tidy, filter(None, parts))))
 
 
 def _tidy(text: str) -> str:
-    """Without blank lines around it, or more than one in a row."""
+    """Without blank lines around it, or more than one in a row, or gaps that push words out of sight."""
     lines = "\n".join(line.rstrip() for line in text.split("\n"))
-    return _LINES_WITH_LESS.sub("\n\n", lines).strip("\n")
+    return narrow(_BLANK_LINES.sub("\n\n", lines)).strip("\n")

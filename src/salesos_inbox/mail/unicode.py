@@ -3,53 +3,113 @@
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import cache
 
 _REPLACEMENT = "\ufffd"
 _ZWNJ, _ZWJ = "\u200c", "\u200d"
+_MOST_MARKS = 10
+"""On one letter. The tallest real stack known, a Tibetan one, has eight; more than ten reach into the lines above."""
+_WIDEST_BLANK = 80
+"""Blanks in a row: as many as indent a preformatted line, too few to push what follows out of sight."""
 
+_UNSEEN = (
+    "\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200d\u202a-\u202e"
+    "\u2060-\u206f\u2800\u3164\ue000-\uf8ff\ufdd0-\ufdef\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff"
+    "\U00013430-\U0001343f\U00016fe4\U0001bca0-\U0001bca3\U0001d159\U0001d173-\U0001d17a"
+    "\U0001fffe\U0001ffff\U0002fffe\U0002ffff\U0003fffe-\U0010ffff"
+)
+"""What may be unseen: controls, what Unicode calls default-ignorable, private use, noncharacters, planes without
+characters, and blanks that count as letters or signs. The direction marks (LRM, RLM, ALM) have rules of their own;
+unassigned characters of planes 0 to 3 stay, for a newer Unicode may have given them a shape."""
+
+_EMOJI = "\xa9\xae\u203c\u2049\u2122\u2139\u2190-\u27ff\u2900-\u2bff\u3030\u303d\u3297\u3299\U0001f000-\U0001faff"
+_HAN = "\u2e80-\u2fdf\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002fffd\U00030000-\U0003fffd"
+_MONGOLIAN = "\u1800-\u180a\u1810-\u18af"
+_ARABIC_LETTERS = "\u0620-\u064a\u066e-\u06d3\u06fa-\u06ff\u0750-\u077f\u08a0-\u08c9"
+_JOINING = (
+    "\u0610-\u061a\u0620-\u06ff\u0700-\u08ff\u0900-\u0dff\u0f00-\u109f\u1780-\u17b3\u17b6-\u17ff\u1900-\u194f"
+    "\u1a20-\u1aaf\u1b00-\u1c4f\ua800-\ua82f\ua840-\ua8ff\ua930-\ua95f\ua980-\ua9ff\uaa00-\uaadf\uabc0-\uabff"
+    "\ufb50-\ufdcf\ufdf0-\ufdff\ufe70-\ufefc\U00010ac0-\U00010aff\U00010d00-\U00010d3f\U00010f30-\U00010faf"
+    f"\U00011000-\U00011fff\U0001e900-\U0001e95f{_MONGOLIAN}"
+)
+"""The scripts of the family of Arabic and of the family of Brahmi: where joiners change the spelling."""
+_UNSPACED = (
+    "\u0e00-\u0eff\u0f00-\u109f\u1780-\u17b3\u17b6-\u17ff\u1950-\u19df"
+    "\u1a20-\u1aaf\u1b00-\u1b7f\ua980-\ua9ff\uaa60-\uaa7f"
+)
+"""Thai, Lao, Khmer, Myanmar and their like: a zero-width space parts their words."""
+
+_Context = tuple[str, str, str]
+_CONTEXTS: tuple[_Context, ...] = (
+    (f"[{_EMOJI}]", "[\ufe0e\ufe0f]", ""),
+    (f"[{_EMOJI}]", _ZWJ, f"[{_EMOJI}]"),
+    (f"[{_EMOJI}]\ufe0f", _ZWJ, f"[{_EMOJI}]"),
+    ("[0-9#*]", "\ufe0f", "\u20e3"),
+    (f"[{_JOINING}]", f"[{_ZWNJ}{_ZWJ}]", ""),
+    ("", _ZWJ, f"[{_ARABIC_LETTERS}]"),
+    ("[\u0591-\u05bd\u05bf-\u05c7]", f"[{_ZWNJ}{_ZWJ}\u034f]", ""),
+    (f"[{_UNSPACED}]", "\u200b", rf"[{_UNSPACED}](?<=\w)"),
+    (f"[{_HAN}]", "[\ufe00-\ufe02\U000e0100-\U000e01ef]", ""),
+    ("[\u1000-\u109f\u2200-\u22ff\u2a00-\u2aff\ua840-\ua877]", "\ufe00", ""),
+    ("[0\u2018-\u201d\u3001\u3002\uff01-\uff1f]", "[\ufe00\ufe01]", ""),
+    (f"[{_MONGOLIAN}]", "[\u180b-\u180f]", ""),
+    (f"[{_MONGOLIAN}][\u180b-\u180d\u180f]", "\u180e", ""),
+    ("[\u1100-\u115e\ua960-\ua97c]", "\u1160", ""),
+    ("[\u2801-\u28ff]", "\u2800", ""),
+    ("", "\u2800", "[\u2801-\u28ff]"),
+    ("", "\u115f", "[\u1161-\u11a7\ud7b0-\ud7c6]"),
+    ("[\U00013000-\U0001342f]", "[\U00013430-\U0001343f]", ""),
+    ("[\U0001bc00-\U0001bc9f]", "[\U0001bca0-\U0001bca3]", ""),
+)
+"""Where an unseen character is a part of what is seen: what stands before it, it, and what stands after it.
+
+What stands beside it is seen itself, or stays beside what is: so what stays once stays always.
+"""
+
+
+def _flags() -> list[_Context]:
+    """The tag characters in the flags of England, Scotland and Wales, each by its place; no other flag has any."""
+    spelled = ["".join(chr(0xE0000 + ord(letter)) for letter in region) for region in ("gbeng", "gbsct", "gbwls")]
+    tags = [f"{flag}\U000e007f" for flag in spelled]
+    return [(f"\U0001f3f4{tag[:at]}", tag[at], tag[at + 1 :]) for tag in tags for at in range(len(tag))]
+
+
+_NEEDED = "|".join(
+    (f"(?<={before})" if before else "") + unseen + (f"(?={after})" if after else "")
+    for before, unseen, after in (*_CONTEXTS, *_flags())
+)
+_THIN = "\xad\u034f\u180e\u200b-\u200d\u2060\ufeff"
+"""What newsletters pad their first line with, between blanks, so that a list of mails shows no more of them."""
+_PADDED = f"(?:[{_THIN}](?<!{_NEEDED}))"
+
+_SPECIAL = re.compile(f"[{_UNSEEN}\r\v\f\x85\u061c\u200e\u200f\u2028\u2029\ud800-\udfff]")
 _BREAK = re.compile("\r\n|[\r\v\f\x85\u2028\u2029]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_DIRECTION = re.compile("[\u061c\u200e\u200f]+")
+_NEEDLESS_DIRECTION = re.compile(
+    "(?<=[A-Za-z0-9])[\u061c\u200e\u200f]+(?=[A-Za-z0-9])|(?<=[\u061c\u200e\u200f])[\u061c\u200e\u200f]+"
+)
+_RIGHT_TO_LEFT = re.compile(
+    "[\u0590-\u061b\u061d-\u08ff\ufb1d-\ufdcf\ufdf0-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]"
+)
+_MAYBE_MARKS = re.compile(rf"[^\w\s\x00-\x7f]{{{_MOST_MARKS + 1},}}")
+_WIDE = re.compile(rf"[^\S\n](?=[^\S\n]{{{_WIDEST_BLANK}}})[^\S\n]+")
 _BLANKS = re.compile(r"\s+")
 
-_TAGS = {letter: chr(0xE0000 + ord(letter)) for letter in "gbensctwl"}
-_FLAGS = "|".join("".join(_TAGS[letter] for letter in region) for region in ("gbeng", "gbsct", "gbwls"))
+_ASCII_CONTROLS = bytes([*range(9), *range(14, 32), 127])
+_ASCII_BREAKS = bytes.maketrans(b"\r\v\f", b"\n\n\n")
 
-_SUSPECT = re.compile(
-    f"(?P<flag>(?<=\U0001f3f4)(?:{_FLAGS})\U000e007f)"
-    "|(?P<surrogate>[\ud800-\udfff])"
-    "|[\x00-\x08\x0e-\x1f\x7f-\x9f\xad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200d\u202a-\u202e"
-    "\u2060-\u206f\u3164\ue000-\uf8ff\ufdd0-\ufdef\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff"
-    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U0010ffff]"
-)
-"""Every character that may be unseen. LRM, RLM and ALM are not here: they only order what is written."""
 
-_EMOJI = "\xa9\xae\u203c\u2049\u2122\u2139\u2190-\u2bff\u3030\u303d\u3297\u3299\U0001f000-\U0001faff"
-_JOINING = (
-    "\u0600-\u0605\u0610-\u061a\u0620-\u06ff\u0700-\u07ff\u0840-\u08ff\u0900-\u0dff\u0f00-\u109f\u1780-\u18af"
-    "\ua840-\ua87f\ua8e0-\ua8ff\ua9e0-\ua9ff\uaa60-\uaa7f\ufb50-\ufdcf\ufdf0-\ufdff\ufe70-\ufefc"
-    "\U00011000-\U000115ff\U0001e900-\U0001e95f"
-)
-"""Arabic, Syriac, N'Ko, the Indic scripts, Tibetan, Myanmar, Khmer, Mongolian: where joiners change the spelling."""
-_VIRAMA = "\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0c4d\u0ccd\u0d4d\u0dca\u1039\u17d2"
-_HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-_MONGOLIAN = "\u1800-\u180a\u1810-\u18af"
+@cache
+def _hidden() -> re.Pattern[str]:
+    """What goes; made when the first text needs it, for it takes longer than the rest of the start."""
+    return re.compile(f"(?:[{_UNSEEN}](?<!{_NEEDED}))+")
 
-_ALLOWED = {
-    suspects: re.compile(context)
-    for suspects, context in {
-        _ZWJ: f"[{_EMOJI}]\ufe0f?{_ZWJ}[{_EMOJI}]",
-        _ZWJ + _ZWNJ: f"[{_JOINING}].[{_JOINING}]|[{_VIRAMA}].",
-        "\ufe0e\ufe0f": f"[{_EMOJI}].|[0-9#*].\u20e3",
-        "\ufe00\ufe01\ufe02": f"[{_HAN}\u1000-\u109f\u2200-\u22ff].",
-        "\u180b\u180c\u180d\u180e\u180f": f"[{_MONGOLIAN}].",
-        "\u034f": "[\u0590-\u05ff].",
-        "".join(map(chr, range(0xE0100, 0xE01F0))): f"[{_HAN}].",
-    }.items()
-}
-"""Which suspects stay, by the kept characters before them and the character after."""
-_CONTEXTS: dict[str, list[re.Pattern[str]]] = {}
-for _suspects, _context in _ALLOWED.items():
-    for _suspect in _suspects:
-        _CONTEXTS.setdefault(_suspect, []).append(_context)
+
+@cache
+def _layout() -> re.Pattern[str]:
+    """What of it is not counted."""
+    return re.compile(rf"\xad+|(?<!\S){_PADDED}{{1,4}}(?![{_THIN}])|(?<![{_THIN}]){_PADDED}{{1,4}}(?!\S)")
 
 
 @dataclass(frozen=True)
@@ -63,29 +123,58 @@ class CleanText:
 def clean(text: str) -> CleanText:
     """Take out what a reader cannot see and a program could; count it.
 
-    Control characters (but line feed and tab), zero-width, tag and private-use characters, and bidirectional
-    embeddings, overrides and isolates go. Joiners stay in emoji (UTS #51) and between letters of scripts that
-    spell with them, as do variation selectors after what they vary and the three subdivision flags. Every kind of line
-    break becomes a line feed; a lone surrogate becomes U+FFFD and is not counted. Cleaning twice changes nothing.
+    Control characters (but line feed and tab), zero-width, tag and private-use characters, fillers, and
+    bidirectional embeddings, overrides and isolates go. They stay where what is seen needs them: joiners in emoji (UTS
+    #51) and after letters of scripts that spell with them, one variation selector after what it varies, word
+    separators of scripts without blanks, the three subdivision flags, and direction marks in a text that has
+    right-to-left letters (never between Latin ones, and never two in a row).
+
+    What only lays out a text goes uncounted: soft hyphens, and zero-width characters beside blanks (the padding of
+    newsletters). Of marks piled on one letter ten stay; the rest is counted.
+    Every kind of line break becomes a line feed, and a lone surrogate U+FFFD; nothing else is changed or moved.
+    Cleaning twice changes nothing.
     """
-    text = _BREAK.sub("\n", text)
+    if text.isascii():
+        return _clean_ascii(text)
+    removed = 0
+    if _SPECIAL.search(text):
+        text = _SURROGATE.sub(_REPLACEMENT, _BREAK.sub("\n", text))
+        seen = _with_few_directions(_hidden().sub("", text))
+        text, removed = seen, len(_layout().sub("", text)) - len(seen)
+    calm = _MAYBE_MARKS.sub(_with_few_marks, text)
+    return CleanText(calm, removed + len(text) - len(calm))
+
+
+def _clean_ascii(text: str) -> CleanText:
+    broken = text.encode("ascii").replace(b"\r\n", b"\n")
+    seen = broken.translate(_ASCII_BREAKS, _ASCII_CONTROLS)
+    return CleanText(seen.decode("ascii"), len(broken) - len(seen))
+
+
+def narrow(text: str) -> str:
+    """The text with at most 80 blanks in a row, so that nothing is pushed out of sight; line feeds stay."""
+    return _WIDE.sub(" " * _WIDEST_BLANK, text)
+
+
+def _with_few_directions(text: str) -> str:
+    if not _DIRECTION.search(text):
+        return text
+    return (_NEEDLESS_DIRECTION if _RIGHT_TO_LEFT.search(text) else _DIRECTION).sub("", text)
+
+
+def _with_few_marks(run: re.Match[str]) -> str:
+    """A run of what is no letter, with at most so many marks on each of what they stand on; joiners go with them."""
     kept: list[str] = []
-    before, start, removed = "", 0, 0
-    for match in _SUSPECT.finditer(text):
-        if match.start() > start:
-            kept.append(text[start : match.start()])
-            before = (before + text[max(start, match.start() - 2) : match.start()])[-2:]
-        start = match.end()
-        stays = match[0] if match["flag"] else _REPLACEMENT if match["surrogate"] else ""
-        if not stays and _is_spelling(before, match[0], text[start : start + 1]):
-            stays = match[0]
-        if stays:
-            kept.append(stays)
-            before = (before + stays)[-2:]
-        else:
-            removed += 1
-    kept.append(text[start:])
-    return CleanText("".join(kept), removed)
+    marks = 0
+    for character in run[0]:
+        category = unicodedata.category(character)
+        if category in ("Mn", "Me", "Mc"):
+            marks += 1
+        elif category != "Cf":
+            marks = 0
+        if marks <= _MOST_MARKS:
+            kept.append(character)
+    return "".join(kept)
 
 
 def quoted(text: str, limit: int = 60) -> str:
@@ -106,46 +195,65 @@ def one_line(text: str, limit: int) -> str:
     return line[: whole_characters(line, max(limit - 1, 0))].rstrip() + "…" if limit > 0 else ""
 
 
+_CLINGING = re.compile("[\u0e33\u0eb3\u200c\u200d\uff9e\uff9f\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]")
+"""Marks in all but their category."""
+_VIRAMA = re.compile(
+    "[\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0c4d\u0ccd\u0d4d\u0dca\u1039\u17d2\u1a60\u1b44\ua9c0\U00011133\U000113d0]"
+)
+_PREFIXED = re.compile("[\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\u0d4e\U000110bd\U000110cd]")
+"""Signs of Arabic, Syriac and Kaithi that enclose what follows them."""
+_LEADING, _VOWEL, _TRAILING = "\u1100-\u115f\ua960-\ua97c", "\u1160-\u11a7\ud7b0-\ud7c6", "\u11a8-\u11ff\ud7cb-\ud7fb"
+_SYLLABLE = re.compile(
+    f"[{_LEADING}][{_LEADING}{_VOWEL}\uac00-\ud7a3]|[{_VOWEL}\uac00-\ud7a3][{_VOWEL}{_TRAILING}]|[{_TRAILING}]{{2}}"
+)
+_FARTHEST = 64
+
+
 def whole_characters(text: str, end: int) -> int:
     """The last place at or before `end` where the text can be cut between two visible characters (UAX #29, in short).
 
     Where the 64 characters before `end` offer none, `end` itself.
     """
-    if not 0 < end < len(text):
-        return end
-    for place in range(end, max(end - 64, 0), -1):
-        if not _clings(text, place):
-            return place
-    return end
+    places = range(end, max(end - _FARTHEST, 0) - 1, -1)
+    return next((place for place in places if not _clings(text, place)), end)
+
+
+def whole_character(text: str, start: int) -> int:
+    """The end of the visible character that begins at `start`, or of its first 64 characters."""
+    last = min(start + _FARTHEST, len(text))
+    return next((place for place in range(start + 1, last) if not _clings(text, place)), last)
 
 
 def _clings(text: str, place: int) -> bool:
     """Whether the character at `place` belongs to the one before it."""
+    if not 0 < place < len(text):
+        return False
     before, after = text[place - 1], text[place]
-    if before == _ZWJ or after in (_ZWJ, _ZWNJ) or before in _VIRAMA:
+    if before < "\x80" and after < "\x80":
+        return before == "\r" and after == "\n"
+    if unicodedata.category(after).startswith("M") or _CLINGING.match(after):
+        return before not in "\r\n"
+    if before == _ZWJ or _PREFIXED.match(before) or _SYLLABLE.match(text, place - 1):
         return True
-    if unicodedata.category(after).startswith("M") or "\U0001f3fb" <= after <= "\U0001f3ff":
-        return True
-    if "\U000e0020" <= after <= "\U000e007f":
+    if _is_conjunct(text, place):
         return True
     if _is_regional(after):
         indicators = 0
-        while indicators < place and _is_regional(text[place - 1 - indicators]):
+        while indicators < min(place, _FARTHEST) and _is_regional(text[place - 1 - indicators]):
             indicators += 1
         return indicators % 2 == 1
     return False
 
 
+def _is_conjunct(text: str, place: int) -> bool:
+    """Whether a virama is among the marks before `place`, and so joins the letters around it."""
+    for at in range(place - 1, max(place - _MOST_MARKS, 0) - 1, -1):
+        if _VIRAMA.match(text, at):
+            return True
+        if not unicodedata.category(text[at]).startswith("M"):
+            return False
+    return False
+
+
 def _is_regional(character: str) -> bool:
     return "\U0001f1e6" <= character <= "\U0001f1ff"
-
-
-def _is_spelling(before: str, suspect: str, after: str) -> bool:
-    window = before + suspect + after
-    at = len(before)
-    return any(
-        match.start() <= at < match.end()
-        for context in _CONTEXTS.get(suspect, ())
-        for first in (at - 1, at - 2)
-        if first >= 0 and (match := context.match(window, first))
-    )

@@ -30,6 +30,42 @@ _HEAD: Final = 16 * 2**10
 _MOST_PARTS: Final = 500
 _LONGEST_HEADER: Final = 100_000
 
+# Charsets that mail programs read as larger ones, as senders do who name them (WHATWG Encoding), and names that
+# Python does not know. Names are compared by their letters and digits alone.
+_CHARSETS: Final = {
+    name: codec
+    for codec, names in {
+        "cp1252": "ascii usascii ansix341968 iso88591 latin1 windows1252 default defaultcharset",
+        "cp1254": "iso88599 latin5",
+        "cp874": "iso885911 tis620 windows874",
+        "iso8859_6": "iso88596e iso88596i",
+        "iso8859_8": "iso88598e iso88598i",
+        "gb18030": "gb2312 gb231280 gbk xgbk euccn gb2312charset",
+        "cp950": "big5 xxbig5 chinesebig5",
+        "cp932": "shiftjis sjis xsjis mskanji windows31j",
+        "cp949": "euckr ksc56011987 ksc56011989 ksc5601 windows949",
+        "iso2022_jp_ext": "iso2022jp",
+        "koi8_u": "koi8ru",
+        "mac_roman": "xmacroman macintosh",
+        "utf_7": "unicode11utf7 xunicode20utf7",
+        "utf_8": "unicode11utf8 xunicode20utf8 utf8mb4",
+    }.items()
+    for name in names.split()
+}
+# What Python decodes but no mail is written in; the first two take quadratic time.
+_NO_CHARSETS: Final = frozenset({"idna", "punycode", "unicodeescape", "rawunicodeescape", "undefined", "mbcs", "oem"})
+_NOT_A_LETTER = re.compile(r"[^a-z0-9]+")
+_META_CHARSET = re.compile(rb"<meta\b[^<>]{0,200}?\bcharset\s*=\s*[\"']?\s*([\w:.-]{1,40})", re.IGNORECASE)
+_JAPANESE = re.compile(rb"\x1b\$[@B]|\x1b\([IJ]")
+_HEAD_OF_HTML: Final = 2048
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
+_MOST_DAMAGED: Final = 0.1  # of the characters beyond ASCII; with more of them the charset is another
+_TRANSFER_ENCODING = re.compile(r"\s*(quoted|base)[ _-]?(printable|64)\b", re.IGNORECASE)
+
+# Parts that a mail program shows as text though they are neither plain nor HTML (RFC 2046, 4.1.4) are all but these.
+_FILES_OF_TEXT: Final = frozenset({"text/calendar", "text/vcard", "text/x-vcard", "text/directory", "text/x-amp-html",
+                                   "text/rfc822-headers", "text/x-moz-deleted", "text/css", "text/csv"})  # fmt: skip
+
 # What the email package is known to raise on mail that breaks the rules.
 _UNREADABLE: Final = (
     MessageError, AttributeError, AssertionError, IndexError, KeyError, LookupError, OverflowError, RecursionError,
@@ -262,8 +298,11 @@ def _content(message: Message) -> tuple[str | None, str | None, tuple[StoredAtta
     attachments: list[StoredAttachment] = []
     for part in islice(_leaves(message), _MOST_PARTS):
         kind, name, payload = _content_type(part), _filename(part), _payload(part)
-        if kind in bodies and name is None and not _is_attachment(part):
-            bodies[kind].append(_decoded(payload, _charset(part)))
+        shown = "text/plain" if kind.startswith("text/") and kind not in (_FILES_OF_TEXT | bodies.keys()) else kind
+        if shown in bodies and name is None and not _is_attachment(part):
+            charset = _charset(part) or (_charset_of_html(payload) if kind == "text/html" else None)
+            text = _decoded(payload, charset)
+            bodies[shown].append(_unwrapped(text, part) if kind == "text/plain" else text)
         else:
             attachments.append(StoredAttachment(name, kind, len(payload)))
     return "\n\n".join(bodies["text/plain"]) or None, "\n".join(bodies["text/html"]) or None, tuple(attachments)
@@ -291,7 +330,7 @@ def _inner(part: Message) -> list[Message]:
 
 
 def _content_type(part: Message) -> str:
-    kind = clean(part.get_content_type())
+    kind = (clean(part.get_content_type()).split() or ["text/plain"])[0]
     # A multipart without parts has lost its boundary: what is there is read as text.
     return "text/plain" if kind.startswith("multipart/") else kind
 
@@ -319,8 +358,44 @@ def _charset(part: Message) -> str | None:
         return None
 
 
+def _charset_of_html(raw: bytes) -> str | None:
+    """Return the charset that HTML names for itself, as browsers take it where the mail names none."""
+    found = _META_CHARSET.search(raw[:_HEAD_OF_HTML])
+    return found[1].decode("ascii", "replace") if found else None
+
+
+def _unwrapped(text: str, part: Message) -> str:
+    """Return the text with the paragraphs that `format=flowed` (RFC 3676) broke into lines put together again."""
+    try:
+        parameters = {str(name).lower(): str(value).lower() for name, value in part.get_params() or []}
+    except _UNREADABLE:
+        return text
+    if parameters.get("format") != "flowed":
+        return text
+    kept: list[str] = []
+    flowing = ""
+    for line in text.splitlines():
+        depth = len(line) - len(line.lstrip(">"))
+        quote, words = line[:depth], line[depth:].removeprefix(" ")
+        is_signature = words.rstrip("\r") == "-- "
+        if kept and flowing == f"{quote}." and not is_signature:
+            kept[-1] += words
+        else:
+            kept.append(f"{quote} {words}" if quote else words)
+        flows = words.endswith(" ") and not is_signature
+        if flows and parameters.get("delsp") == "yes":
+            kept[-1] = kept[-1][:-1]
+        flowing = f"{quote}." if flows else ""
+    return "\n".join(kept) + ("\n" if text.endswith("\n") else "")
+
+
 def _payload(part: Message) -> bytes:
     try:
+        encoding = _TRANSFER_ENCODING.match(str(part.get("content-transfer-encoding", "")))
+        if encoding:
+            # Spelled as the standard does, or the email package would not know it.
+            del part["content-transfer-encoding"]
+            part["content-transfer-encoding"] = {"quoted": "quoted-printable", "base": "base64"}[encoding[1].lower()]
         if inner := _inner(part):
             return b"\n".join(one.as_bytes() for one in inner)
         payload = part.get_payload(decode=True)
@@ -330,13 +405,24 @@ def _payload(part: Message) -> bytes:
 
 
 def _decoded(raw: bytes, charset: str | None) -> str:
-    """Return the text of `raw`: in its charset where that exists and fits, else as UTF-8, else as Latin-1."""
-    for name in (charset, "utf-8"):
+    """Return the text of `raw`: in its charset where that exists and fits, else in the one that fits best."""
+    name = _NOT_A_LETTER.sub("", (charset or "").lower())
+    named = None if not charset or name in _NO_CHARSETS else _CHARSETS.get(name, charset)
+    # Much that says it is Latin-1 is UTF-8, and next to nothing the other way round.
+    tried = ("utf-8" if named == "cp1252" else named, "iso2022_jp_ext" if _JAPANESE.search(raw) else None, "utf-8")
+    for codec in filter(None, dict.fromkeys(tried)):
         try:
-            return clean(raw.decode(name)) if name else _decoded(raw, "utf-8")
+            return clean(raw.decode(codec))
         except _UNREADABLE:
             continue
-    return clean(raw.decode("latin-1"))
+    for codec in filter(None, (named, "utf-8")):
+        try:
+            text = raw.decode(codec, "replace")
+        except _UNREADABLE:
+            continue
+        if text.count("\ufffd") <= _MOST_DAMAGED * sum(1 for _ in _NOT_ASCII.finditer(text)):
+            return clean(text)
+    return clean(raw.decode("cp1252", "replace"))
 
 
 # Sources

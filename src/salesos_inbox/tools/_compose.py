@@ -12,7 +12,7 @@ from salesos_inbox.contract import models
 from salesos_inbox.errors import InvalidArguments, NotFound
 from salesos_inbox.mail.addresses import Address, parse_address, parse_addresses
 from salesos_inbox.mail.html import CUT_NOTE
-from salesos_inbox.mail.reading import read_body
+from salesos_inbox.mail.reading import read_whole
 from salesos_inbox.mail.unicode import clean, one_line, quoted
 from salesos_inbox.tools._args import MOST_BODY_CHARACTERS, check_id
 from salesos_inbox.tools._kit import Desk
@@ -228,8 +228,8 @@ def _bodies(wording: Wording, draft: models.Message) -> tuple[str, str | None]:
     if wording.body is not None or not draft.body_html:
         body = clean(wording.body if wording.body is not None else draft.body_text or "").text
         return body, escape(body).replace("\n", "<br>\n") if draft.body_html else None
-    reading = read_body(draft.body_html, None)
-    body = "\n\n".join(part for part in (reading.text, reading.quoted) if part)
+    reading = read_whole(draft.body_html)
+    body = reading.text
     if CUT_NOTE in body:
         raise InvalidArguments(
             "The draft is too long or too nested to be shown whole: ask the user to send it in SalesOS."

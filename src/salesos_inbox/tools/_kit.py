@@ -91,6 +91,8 @@ class Services:
     """Seals what a question carries; None is a key of this process alone."""
     open_browser: Callable[[str], bool] | None = None
     """Shows an address to the user; None is the system's own way."""
+    sent: tuple[float, Mapping[str, frozenset[str]]] | None = None
+    """Who takes part in the newest threads that the user wrote in, and when (unix seconds) that was asked."""
     _client: InboxClient | None = None
     _me: models.User | None = None
     _page: ApprovalPage | None = None
@@ -219,10 +221,14 @@ class Desk:
         local = moment.astimezone(self.timezone or UTC)
         return f"{local:%A} {local.day} {local:%B at %H:%M}{'' if self.timezone else ' UTC'}"
 
+    def show_plain_time(self, moment: datetime) -> str:
+        """Return a time in the user's zone without the zone, for answers that name it once."""
+        return f"{moment.astimezone(self.timezone or UTC):%Y-%m-%d %H:%M}"
+
     def show_short_time(self, moment: datetime) -> str:
         """Return a time in the user's zone without the zone, for lists that name it once; old ones by their day."""
-        local = moment.astimezone(self.timezone or UTC)
-        return f"{local:%d %b %H:%M}" if abs(self.now() - moment) < _SHORT_TIMES else f"{local:%Y-%m-%d}"
+        local, away = moment.astimezone(self.timezone or UTC), abs(self.now() - moment)
+        return f"{local:{next(form for within, form in _SHORT_TIMES if away < within)}}"
 
     def times(self, moment: datetime) -> Times:
         """Return a time as receipts give it."""
@@ -322,7 +328,8 @@ class Desk:
         await self.context.report_progress(done, total, message)
 
 
-_SHORT_TIMES = timedelta(days=300)
+_SHORT_TIMES = ((timedelta(days=7), "%d %b %H:%M"), (timedelta(days=300), "%d %b"), (timedelta.max, "%Y-%m-%d"))
+"""How a time is shown that is less than so far away."""
 _WELL_KNOWN = frozenset({"inbox", "sent", "drafts", "scheduled", "archive", "trash", "spam"})
 
 

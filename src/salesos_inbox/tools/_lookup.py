@@ -22,7 +22,7 @@ from salesos_inbox.contract import models
 from salesos_inbox.errors import InboxError, NotFound, RateLimited
 from salesos_inbox.mail.addresses import mailbox
 from salesos_inbox.mail.nesting import bearable
-from salesos_inbox.mail.reading import read_body
+from salesos_inbox.mail.reading import read_whole
 from salesos_inbox.mail.unicode import clean
 
 if TYPE_CHECKING:
@@ -380,8 +380,7 @@ def _texts(body_text: str | None, body_html: str | None) -> list[str]:
 
     page = LexborHTMLParser(bearable(body_html.encode("utf-8", "replace").decode()))
     page.strip_tags(["head", "title", "style", "script", "template"])
-    reading = read_body(body_html, None)
-    texts = (body_text, page.body.text() if page.body else None, f"{reading.text}\n{reading.quoted}")
+    texts = (body_text, page.body.text() if page.body else None, read_whole(body_html).text)
     return [text for text in texts if text and text.strip()]
 
 

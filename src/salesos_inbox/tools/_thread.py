@@ -1,61 +1,142 @@
 """A thread within a budget: the newest messages that fit, in reading order, and a cursor to the rest. Pure."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from salesos_inbox import views
 from salesos_inbox.contract import models
 from salesos_inbox.errors import InvalidArguments
+from salesos_inbox.mail.addresses import mailbox
 from salesos_inbox.mail.budget import cut, estimate_tokens
-from salesos_inbox.mail.fence import Fence, new_fence
-from salesos_inbox.mail.reading import read_body
-from salesos_inbox.mail.unicode import one_line
+from salesos_inbox.mail.reading import Reading
+from salesos_inbox.mail.signals import signals
+from salesos_inbox.tools._acquaintance import NOBODY_KNOWN, Acquaintance
 from salesos_inbox.tools._args import query_fingerprint, read_cursor, write_cursor
+from salesos_inbox.tools._standing import follow_up, from_me, read_message, standing
 
 MARKS_TOKENS = 40
-"""What the marks around a message's text and the names of its fields cost."""
+"""What the marks around a message's texts and the names of its fields cost."""
 SMALLEST_PIECE = 150
 """Tokens; a message is not begun where less than this is left."""
+_NOTABLE = {"DRAFT", "QUEUED", "BOUNCED", "FAILED", "OPENED", "CLICKED"}
 
 
-@dataclass(frozen=True)
-class _Text:
-    whole: str
-    quoted_chars: int
-    hidden_chars: int
+@dataclass
+class _Thread:
+    """A thread as it is shown: each message's text, read once."""
+
+    messages: list[models.Message]
+    own: frozenset[str]
+    show_time: Callable[[datetime], str]
+    include_quoted: bool
+    acquaintance: Acquaintance
+    _readings: dict[int, Reading] = field(default_factory=dict[int, Reading])
+
+    def reading(self, index: int) -> Reading:
+        """Return the message at `index` as it is read."""
+        if index not in self._readings:
+            self._readings[index] = read_message(self.messages[index])
+        return self._readings[index]
+
+    def repeats_signature(self, index: int) -> bool:
+        """Return whether the next message of the same sender ends in the same signature."""
+        signature, sender = self.reading(index).signature, self.messages[index].from_email
+        if not signature:
+            return False
+        later = (place for place in range(index + 1, len(self.messages)) if self.messages[place].from_email == sender)
+        following = next(later, None)
+        return following is not None and self.reading(following).signature.split() == signature.split()
+
+    def text(self, index: int) -> str:
+        """Return what is shown of a message: what is new, and what no other message of the thread repeats.
+
+        What the first message quotes stands in no other, and a signature stays where its sender wrote it last.
+        """
+        reading = self.reading(index)
+        parts = [reading.text]
+        if self.include_quoted or not self.repeats_signature(index):
+            parts.append(reading.signature)
+        if self.include_quoted or index == 0:
+            parts.append(reading.quoted)
+        return "\n\n".join(filter(None, parts))
+
+    def people(self, index: int) -> set[str]:
+        """Return who a message goes among: its sender and all who get it."""
+        message = self.messages[index]
+        return {email.lower() for email in (message.from_email, *message.to_emails, *message.cc_emails)}
+
+    def signals(self, index: int) -> list[str] | None:
+        """Return what was seen in a message that a reader should know of, and what its text does not say of it."""
+        message, reading = self.messages[index], self.reading(index)
+        seen = signals(
+            reading,
+            sender_name=message.from_name or "",
+            sender=message.from_email,
+            subject=message.subject,
+            attachment_names=[item.filename or "" for item in message.attachments],
+            known_domains=self.acquaintance.known_domains,
+            first_contact=mailbox(message.from_email) in self.acquaintance.strangers,
+        )
+        return [*reading.notes, *seen] or None
+
+    def head(self, index: int, offset: int) -> views.MessageView:
+        """Return the view of a message without its text, of which what is shown begins at the character `offset`."""
+        message, reading = self.messages[index], self.reading(index)
+        at = message.sent_at or message.received_at
+        mine = from_me(message, self.own)
+        begins = offset == 0
+        folded = not self.include_quoted
+        return views.MessageView(
+            sender=views.person(message.from_name, message.from_email),
+            from_me=mine or None,
+            at=self.show_time(at) if at else None,
+            to=views.addresses(message.to_emails),
+            cc=views.addresses(message.cc_emails),
+            signals=self.signals(index) if begins and not mine else None,
+            text="",
+            draft_id=message.id if message.status == "DRAFT" else None,
+            status=message.status if message.status in _NOTABLE else None,
+            attachments=views.attachment_names(message.attachments) if begins else None,
+            quoted_chars=len(reading.quoted) or None if folded and index else None,
+            signature_chars=len(reading.signature) or None if folded and self.repeats_signature(index) else None,
+            skipped_chars=offset or None,
+        )
 
 
 def thread_view(
     thread: models.Thread,
     *,
     own: frozenset[str],
+    now: datetime,
     show_time: Callable[[datetime], str],
+    zone: str,
     max_tokens: int,
     include_quoted: bool,
     cursor: str | None,
-    fence: Fence | None = None,
+    acquaintance: Acquaintance = NOBODY_KNOWN,
 ) -> views.ThreadView:
     """Return the newest messages of `thread` that fit into `max_tokens`, or those from `cursor` on.
 
     A message too long for the budget is cut, and the cursor continues exactly there. Raises
     `InvalidArguments` for a cursor of another thread.
     """
-    fence = fence or new_fence()
     fingerprint = query_fingerprint("read_thread", {"thread": thread.id, "quoted": include_quoted})
     index, offset = _start(thread, read_cursor(cursor, fingerprint))
+    messages = _Thread(thread.messages, own, show_time, include_quoted, acquaintance)
     shown: list[views.MessageView] = []
+    places: list[int] = []
     left = max_tokens
     following: str | None = None
     while index >= 0:
-        message = thread.messages[index]
-        text = _text(message, include_quoted)
-        head = _message_view(message, "", text, 0, offset, own, show_time, fence)
+        text = messages.text(index)
+        head = messages.head(index, offset)
         room = left - MARKS_TOKENS - estimate_tokens(head.model_dump_json(exclude_none=True))
-        if shown and room < min(SMALLEST_PIECE, estimate_tokens(text.whole[offset : offset + 4 * SMALLEST_PIECE])):
+        if shown and room < min(SMALLEST_PIECE, estimate_tokens(text[offset : offset + 4 * SMALLEST_PIECE])):
             break
-        piece = cut(text.whole, max(room, SMALLEST_PIECE), offset)
-        shown.append(_message_view(message, piece.text, text, piece.left_chars, offset, own, show_time, fence))
+        piece = cut(text, max(room, SMALLEST_PIECE), offset)
+        places.append(index)
+        shown.append(head.model_copy(update={"text": piece.text, "left_chars": piece.left_chars or None}))
         left = room - estimate_tokens(piece.text)
         if piece.next_offset is not None:
             offset = piece.next_offset
@@ -65,17 +146,26 @@ def thread_view(
         following = write_cursor(fingerprint, f"{offset}.{thread.messages[index].id}")
     return views.ThreadView(
         thread_id=thread.id,
-        subject=one_line(thread.subject, 200),
+        subject=views.line(thread.subject, 200),
         folder=views.folder_name(thread),
         unread=True if thread.is_read is False else None,
         starred=thread.is_starred or None,
-        follow_up=_follow_up(thread, show_time),
+        follow_up=follow_up(thread, standing(thread, own), now, show_time) if thread.follow_up else None,
         records=views.records(thread.crm_links),
-        messages=shown[::-1],
+        zone=zone,
+        messages=_without_repeated_people(shown[::-1], [messages.people(place) for place in places[::-1]]),
         earlier_messages=index + 1 if offset == 0 else index,
         next_cursor=following,
-        note=_note(fence, index, offset),
+        note=_note(index, offset),
     )
+
+
+def _without_repeated_people(shown: list[views.MessageView], people: list[set[str]]) -> list[views.MessageView]:
+    """Leave `to` and `cc` out of messages that go among the same people as the one shown before."""
+    return [
+        message.model_copy(update={"to": None, "cc": None}) if place and people[place] == people[place - 1] else message
+        for place, message in enumerate(shown)
+    ]
 
 
 def _start(thread: models.Thread, position: str | None) -> tuple[int, int]:
@@ -91,59 +181,8 @@ def _start(thread: models.Thread, position: str | None) -> tuple[int, int]:
     )
 
 
-def _text(message: models.Message, include_quoted: bool) -> _Text:
-    reading = read_body(message.body_html, message.body_text)
-    if include_quoted and reading.quoted:
-        return _Text(f"{reading.text}\n\n{reading.quoted}", 0, reading.hidden_chars)
-    return _Text(reading.text, len(reading.quoted), reading.hidden_chars)
-
-
-def _message_view(
-    message: models.Message,
-    piece: str,
-    text: _Text,
-    left_chars: int,
-    offset: int,
-    own: frozenset[str],
-    show_time: Callable[[datetime], str],
-    fence: Fence,
-) -> views.MessageView:
-    is_draft = message.status == "DRAFT"
-    at = message.sent_at or message.received_at
-    return views.MessageView(
-        sender=views.person(message.from_name, message.from_email),
-        from_me=from_me(message, own) or None,
-        at=show_time(at) if at else None,
-        to=views.addresses(message.to_emails),
-        cc=views.addresses(message.cc_emails),
-        text=fence.wrap(piece) if piece else "",
-        draft_id=message.id if is_draft else None,
-        status=message.status if message.status in _NOTABLE else None,
-        attachments=views.attachment_names(message.attachments) if offset == 0 else None,
-        quoted_chars=text.quoted_chars or None,
-        hidden_chars=text.hidden_chars or None,
-        skipped_chars=offset or None,
-        left_chars=left_chars or None,
-    )
-
-
-_NOTABLE = {"DRAFT", "QUEUED", "BOUNCED", "FAILED", "OPENED", "CLICKED"}
-
-
-def from_me(message: models.Message, own: frozenset[str]) -> bool:
-    """Return whether the user wrote `message`."""
-    return message.direction == "OUTBOUND" or message.from_email.lower() in own
-
-
-def _follow_up(thread: models.Thread, show_time: Callable[[datetime], str]) -> str | None:
-    if thread.follow_up is None or thread.follow_up.reminder_date is None:
-        return None
-    note = one_line(thread.follow_up.note or "", views.NOTE_CHARACTERS)
-    return show_time(thread.follow_up.reminder_date) + (f": {note}" if note else "")
-
-
-def _note(fence: Fence, index: int, offset: int) -> str:
+def _note(index: int, offset: int) -> str | None:
     if index < 0:
-        return fence.note
+        return None
     rest = "the rest of the first message shown, then " if offset else ""
-    return f"{fence.note} next_cursor goes on with {rest}{index + (offset == 0)} earlier messages."
+    return f"next_cursor goes on with {rest}{index + (offset == 0)} earlier messages."

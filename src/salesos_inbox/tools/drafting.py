@@ -10,7 +10,7 @@ from salesos_inbox.mail.unicode import one_line
 from salesos_inbox.tools._args import Body, DraftId, Recipients, ReplyAll, ReplyTo
 from salesos_inbox.tools._compose import Wording, compose, written
 from salesos_inbox.tools._kit import Effect, Inbox, tool
-from salesos_inbox.views import ID_CHARACTERS, DraftSaved
+from salesos_inbox.views import ID_CHARACTERS, DraftSaved, listed
 
 
 @tool("Save a draft", Effect.CHANGE, idempotent=False)
@@ -52,9 +52,9 @@ async def save_draft(
     await inbox.note("draft saved", "save_draft", {**about, "draft_id": saved.id or composed.draft_id})
     return DraftSaved(
         status="draft_saved",
-        to=written(composed.to) or [],
-        cc=written(composed.cc),
-        bcc=written(composed.bcc),
+        to=listed(written(composed.to)) or "",
+        cc=listed(written(composed.cc)),
+        bcc=listed(written(composed.bcc)),
         subject=composed.subject,
         thread_id=saved.thread_id or composed.thread_id,
         draft_id=one_line(saved.id or composed.draft_id or "", ID_CHARACTERS),

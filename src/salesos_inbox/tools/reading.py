@@ -1,11 +1,15 @@
 """Looking: folders, lists, search, a thread, statistics, scheduled mail."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
+
+import anyio
 
 from salesos_inbox.contract import models
 from salesos_inbox.errors import InvalidArguments
 from salesos_inbox.mail.unicode import one_line
+from salesos_inbox.tools._acquaintance import acquaintance
 from salesos_inbox.tools._args import (
     After,
     Before,
@@ -27,7 +31,6 @@ from salesos_inbox.tools._args import (
 from salesos_inbox.tools._kit import Desk, Effect, Inbox, tool
 from salesos_inbox.tools._thread import thread_view
 from salesos_inbox.views import (
-    DATA_NOTE,
     SHOWN_FOLDERS,
     SNIPPET_CHARACTERS,
     SUBJECT_CHARACTERS,
@@ -144,14 +147,20 @@ async def read_thread(
     """Read a thread: the newest messages that fit, oldest of them first. next_cursor goes on to earlier
     ones. Quoted replies are folded unless include_quoted."""
     thread = await inbox.client.get_thread(check_id("thread_id", thread_id))
-    return thread_view(
+    own = await inbox.own_addresses()
+    shown = partial(
+        thread_view,
         thread,
-        own=await inbox.own_addresses(),
-        show_time=inbox.show_time,
+        own=own,
+        now=inbox.now(),
+        show_time=inbox.show_plain_time,
+        zone=inbox.zone_name(),
         max_tokens=max_tokens,
         include_quoted=include_quoted,
         cursor=cursor,
+        acquaintance=await acquaintance(inbox, thread, own),
     )
+    return await anyio.to_thread.run_sync(shown, abandon_on_cancel=True)
 
 
 @tool("Get inbox statistics", Effect.READ)
@@ -175,7 +184,7 @@ async def list_scheduled(inbox: Inbox, limit: Limit = 20, cursor: Cursor | None 
         scheduled=[
             ScheduledRow(
                 scheduled_id=item.id,
-                to=addresses(item.to) or [],
+                to=addresses(item.to) or "",
                 subject=one_line(item.subject, SUBJECT_CHARACTERS),
                 at=inbox.show_time(item.scheduled_for) if item.scheduled_for else None,
                 thread_id=item.thread_id,
@@ -207,7 +216,7 @@ async def _threads(
         zone=inbox.zone_name(),
         total=page.total,
         next_cursor=next_cursor,
-        note=" ".join(part for part in (note, DATA_NOTE if page.items else None) if part) or None,
+        note=note,
     )
 
 

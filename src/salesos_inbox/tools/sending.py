@@ -32,7 +32,7 @@ from salesos_inbox.tools._compose import Composed, Wording, compose, draft_files
 from salesos_inbox.tools._kit import Desk, Effect, Inbox, Services, tool
 from salesos_inbox.tools._lookup import SETTLE_SECONDS, Found, Sought, body_digest, look_for
 from salesos_inbox.tools._provenance import findings
-from salesos_inbox.views import EmailCancelled, EmailScheduled, EmailSent, addresses, attached_files, records
+from salesos_inbox.views import EmailCancelled, EmailScheduled, EmailSent, addresses, attached_files, listed, record
 
 _SCHEDULED_PAGES = 50
 _SENT: dict[str, Literal["sent", "queued"]] = {"SENT": "sent", "DELIVERED": "sent", "QUEUED": "queued", "": "queued"}
@@ -61,9 +61,9 @@ async def send_email(
     status: Literal["sent", "queued", "scheduled", "already_sent"] = receipt["status"]
     return EmailSent(
         status="already_sent" if left.already else status,
-        to=about["to"],
-        cc=about.get("cc"),
-        bcc=about.get("bcc"),
+        to=listed(about["to"]) or "",
+        cc=listed(about.get("cc")),
+        bcc=listed(about.get("bcc")),
         subject=about["subject"],
         thread_id=receipt.get("thread_id") or about.get("thread_id"),
         undo_id=left.undo_id,
@@ -94,9 +94,9 @@ async def schedule_email(
     return EmailScheduled(
         status="already_scheduled" if left.already else "scheduled",
         scheduled_id=receipt.get("scheduled_id"),
-        to=about["to"],
-        cc=about.get("cc"),
-        bcc=about.get("bcc"),
+        to=listed(about["to"]) or "",
+        cc=listed(about.get("cc")),
+        bcc=listed(about.get("bcc")),
         subject=about["subject"],
         thread_id=receipt.get("thread_id") or about.get("thread_id"),
         local_time=times.local,
@@ -114,14 +114,18 @@ async def cancel_scheduled(inbox: Inbox, scheduled_id: ScheduledId) -> EmailCanc
     if found.scheduled_for:
         facts.append(("Would leave", _in_words(inbox, found.scheduled_for)))
     card = facts_card("Cancel this scheduled email?", "Cancel the email", facts, found.id)
-    about = {"to": addresses(found.to), "subject": one_line(found.subject, 200), "scheduled_id": found.id}
+    about = {
+        "to": [one_line(email, 120) for email in found.to],
+        "subject": one_line(found.subject, 200),
+        "scheduled_id": found.id,
+    }
     async with inbox.operation(Proposal((("cancel_scheduled", Effect.DESTROY),), card, about)):
         await cancel_message(inbox, found)
     times = inbox.times(found.scheduled_for) if found.scheduled_for else None
     return EmailCancelled(
         status="cancelled",
         scheduled_id=found.id,
-        to=addresses(found.to) or [],
+        to=addresses(found.to) or "",
         subject=one_line(found.subject, 200),
         local_time=times.local if times else None,
         zone=times.zone if times else None,
@@ -217,7 +221,7 @@ async def _proposal(
         subject=composed.subject,
         body=composed.body,
         in_thread=composed.thread.subject if composed.thread else None,
-        records=records(composed.thread.crm_links) or () if composed.thread else (),
+        records=[record(link) for link in composed.thread.crm_links] if composed.thread else (),
         when=_in_words(inbox, leaves_at) if leaves_at else None,
         odd_time=odd_time(local) if local else None,
         undo_seconds=0 if leaves_at else inbox.services.settings.undo_seconds,

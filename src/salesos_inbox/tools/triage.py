@@ -1,21 +1,33 @@
 """The state of the inbox at a glance."""
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal
+from functools import partial
+
+import anyio
 
 from salesos_inbox import views
 from salesos_inbox.contract import models
-from salesos_inbox.mail.reading import first_words, read_body
+from salesos_inbox.mail.budget import estimate_tokens
+from salesos_inbox.mail.kinds import Kind
+from salesos_inbox.mail.snippet import first_words
 from salesos_inbox.mail.unicode import one_line
 from salesos_inbox.tools._args import Cursor, Folder, TriageLimit, query_fingerprint, read_cursor
 from salesos_inbox.tools._kit import Desk, Effect, Inbox, tool
-from salesos_inbox.tools._thread import from_me
+from salesos_inbox.tools._standing import ReadMessage, Standing, follow_up, standing
 from salesos_inbox.tools.reading import going_on, page_of
-from salesos_inbox.views import DATA_NOTE, Triage, TriageRow
+from salesos_inbox.views import Triage, TriageRow
 
-NEW_CHARACTERS = 110
-
-_TURNS = ("yours", "unknown", "theirs")
+TOKENS_PER_THREAD = 92
+"""What a row may take on average by the estimate, so that 25 threads stay within 2,500 tokens."""
+_FEWEST_TOKENS = 500
+_NEW_CHARACTERS = (90, 70, 50, 30, 0)
+"""How many characters of what is new are shown: the most for which the rows stay within what they may take."""
+_SHARE_SHOWN = {Kind.PERSON: 1.0, Kind.AUTOMATIC: 0.6, Kind.NEWSLETTER: 0.0}
+_NOTE_CHARACTERS = 60
+_SHOWN_RECORDS = 2
+_TURNS = ("yours", "theirs", None)
+_KINDS = (Kind.PERSON, Kind.AUTOMATIC, Kind.NEWSLETTER)
 
 
 @tool("Triage the inbox", Effect.READ)
@@ -38,16 +50,12 @@ async def triage_inbox(
     fingerprint = query_fingerprint("triage_inbox", query.body())
     position = read_cursor(cursor, fingerprint)
     page = await inbox.client.list_threads(query.model_copy(update=page_of(position)))
-    threads = await inbox.threads([item.id for item in page.items])
-    own = await inbox.own_addresses()
-    rows = [_row(inbox, threads.get(item.id) or _without_messages(item), own) for item in page.items]
+    found = await inbox.threads([item.id for item in page.items])
+    threads = [found.get(item.id) or _without_messages(item) for item in page.items]
+    read = partial(_rows, inbox, threads, await inbox.own_addresses())
+    rows = await anyio.to_thread.run_sync(read, abandon_on_cancel=True)
     next_cursor, note = going_on(page, fingerprint, position, limit, "threads")
-    return Triage(
-        threads=sorted(rows, key=_urgency),
-        total=page.total,
-        next_cursor=next_cursor,
-        note=" ".join(part for part in (note, DATA_NOTE if rows else None) if part) or None,
-    )
+    return Triage(threads=rows, zone=inbox.zone_name(), total=page.total, next_cursor=next_cursor, note=note)
 
 
 def _without_messages(item: models.ThreadSummary) -> models.Thread:
@@ -55,41 +63,53 @@ def _without_messages(item: models.ThreadSummary) -> models.Thread:
     return models.Thread.model_construct(**dict(item))
 
 
-def _urgency(row: TriageRow) -> tuple[bool, int, int]:
-    return not row.follow_up_due, _TURNS.index(row.whose_turn), -(row.waiting_days or 0)
+def _rows(inbox: Desk, threads: Sequence[models.Thread], own: frozenset[str]) -> list[TriageRow]:
+    """Return a row for each thread, what needs the user first."""
+    stand = {thread.id: standing(thread, own) for thread in threads}
+    urgent = sorted(threads, key=lambda thread: _urgency(thread, stand[thread.id], inbox.now()))
+    most_tokens = max(TOKENS_PER_THREAD * len(threads), _FEWEST_TOKENS)
+    rows: list[TriageRow] = []
+    for characters in _NEW_CHARACTERS:
+        rows = [_row(inbox, thread, stand[thread.id], own, characters) for thread in urgent]
+        if sum(estimate_tokens(row.model_dump_json(exclude_none=True)) for row in rows) <= most_tokens:
+            break
+    return rows
 
 
-def _row(inbox: Desk, thread: models.Thread, own: frozenset[str]) -> TriageRow:
-    now = inbox.now()
-    messages = [message for message in thread.messages if message.status != "DRAFT"]
-    last = messages[-1] if messages else None
-    at = (last.sent_at or last.received_at if last else None) or thread.last_message_at
-    follow_up = thread.follow_up.reminder_date if thread.follow_up else None
+def _urgency(thread: models.Thread, where: Standing, now: datetime) -> tuple[bool, int, int, bool, float]:
+    """Sort by follow-ups due, whose turn it is, people before machines, linked records, and how long it waits."""
+    kind = where.last.kind if where.last else Kind.PERSON
+    waiting = (now - where.since).total_seconds() if where.since else 0.0
+    return not _is_due(thread, now), _TURNS.index(where.turn), _KINDS.index(kind), not thread.crm_links, -waiting
+
+
+def _row(inbox: Desk, thread: models.Thread, where: Standing, own: frozenset[str], characters: int) -> TriageRow:
+    last = where.last
+    kind = last.kind if last else Kind.PERSON
     return TriageRow(
-        thread_id=thread.id,
-        subject=one_line(thread.subject, views.SUBJECT_CHARACTERS),
-        last_from=views.person(last.from_name, last.from_email) if last else views.people(thread, own),
-        whose_turn=_whose_turn(last, own),
-        waiting_days=_days(now, at) if at else None,
+        thread_id=one_line(thread.id, views.ID_CHARACTERS),
+        mail=views.in_a_row(_sender(last, thread, own), thread.subject, _new_words(last, thread, characters)),
+        turn=where.turn,
+        kind=kind.value if kind is not Kind.PERSON else None,
+        days=max(0, (inbox.now() - where.since).days) if where.since else None,
         unread=True if thread.is_read is False else None,
-        follow_up=inbox.show_time(follow_up) if follow_up else None,
-        follow_up_due=True if follow_up and follow_up <= now else None,
-        records=views.records(thread.crm_links),
-        new=_new_words(last, thread) or None,
+        follow_up=follow_up(thread, where, inbox.now(), inbox.show_short_time, _NOTE_CHARACTERS),
+        records=views.listed([views.record_in_list(link) for link in thread.crm_links], _SHOWN_RECORDS),
     )
 
 
-def _whose_turn(last: models.Message | None, own: frozenset[str]) -> Literal["yours", "theirs", "unknown"]:
+def _is_due(thread: models.Thread, now: datetime) -> bool:
+    reminder = thread.follow_up.reminder_date if thread.follow_up else None
+    return reminder is not None and reminder <= now
+
+
+def _sender(last: ReadMessage | None, thread: models.Thread, own: frozenset[str]) -> str:
     if last is None:
-        return "unknown"
-    return "theirs" if from_me(last, own) else "yours"
+        return views.people(thread, own, views.person_in_list)
+    return views.person_in_list(last.message.from_name, last.message.from_email)
 
 
-def _new_words(last: models.Message | None, thread: models.Thread) -> str:
+def _new_words(last: ReadMessage | None, thread: models.Thread, characters: int) -> str:
     if last is None:
-        return one_line(thread.snippet, NEW_CHARACTERS)
-    return first_words(read_body(last.body_html, last.body_text), NEW_CHARACTERS)
-
-
-def _days(now: datetime, then: datetime) -> int:
-    return max(0, (now - then).days)
+        return one_line(thread.snippet, characters)
+    return first_words(last.reading.text, int(characters * _SHARE_SHOWN[last.kind]))

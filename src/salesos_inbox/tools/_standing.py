@@ -1,0 +1,81 @@
+"""Where a thread stands: who wrote last, whose turn it is and since when. Pure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, NamedTuple
+
+from salesos_inbox import views
+from salesos_inbox.contract import models
+from salesos_inbox.mail.kinds import Kind, kind_of
+from salesos_inbox.mail.reading import Reading, read_body
+from salesos_inbox.mail.unicode import one_line
+
+_READ_BACK = 5
+"""How many of a thread's newest messages are looked at for one that a person wrote."""
+
+
+class ReadMessage(NamedTuple):
+    """A message, what it says, and what kind of mail it is."""
+
+    message: models.Message
+    reading: Reading
+    kind: Kind
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a thread stands. `turn` and `since` go by the newest message that a person wrote, if there is one."""
+
+    last: ReadMessage | None
+    turn: Literal["yours", "theirs"] | None
+    since: datetime | None
+    has_reply: bool
+    """Whether a person has answered the user, who has not written since."""
+
+
+def standing(thread: models.Thread, own: frozenset[str]) -> Standing:
+    """Return where a thread stands; drafts do not count, nor what a machine sent after a person wrote."""
+    messages = [message for message in thread.messages if message.status != "DRAFT"]
+    newest = [_read(message, own) for message in messages[: -_READ_BACK - 1 : -1]]
+    written = next((read.message for read in newest if read.kind is Kind.PERSON), None)
+    if written is None:
+        return Standing(newest[0] if newest else None, None, None, has_reply=False)
+    mine = from_me(written, own)
+    has_reply = not mine and any(from_me(message, own) for message in messages)
+    return Standing(newest[0], "theirs" if mine else "yours", written.sent_at or written.received_at, has_reply)
+
+
+def follow_up(
+    thread: models.Thread,
+    where: Standing,
+    now: datetime,
+    show_time: Callable[[datetime], str],
+    note_characters: int = views.NOTE_CHARACTERS,
+) -> str | None:
+    """Return a thread's follow-up in words: its time, whether it is due and has had its reply, and its note."""
+    if thread.follow_up is None or thread.follow_up.reminder_date is None:
+        return None
+    moment = thread.follow_up.reminder_date
+    due = "due " if moment <= now else ""
+    replied = ", they have replied" if where.has_reply else ""
+    note = one_line(thread.follow_up.note or "", note_characters)
+    return f"{due}{show_time(moment)}{replied}" + (f": {note}" if note else "")
+
+
+def from_me(message: models.Message, own: frozenset[str]) -> bool:
+    """Return whether the user wrote `message`."""
+    return message.direction == "OUTBOUND" or message.from_email.lower() in own
+
+
+def _read(message: models.Message, own: frozenset[str]) -> ReadMessage:
+    reading = read_message(message)
+    if from_me(message, own):
+        return ReadMessage(message, reading, Kind.PERSON)
+    return ReadMessage(message, reading, kind_of(message.from_email, message.subject, reading))
+
+
+def read_message(message: models.Message) -> Reading:
+    """Return a message as it is read."""
+    names = [item.filename or item.content_type or "" for item in message.attachments]
+    return read_body(message.body_html, message.body_text, subject=message.subject, attachment_names=names)
