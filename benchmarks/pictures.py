@@ -32,7 +32,7 @@ Ask = Callable[[Client], Awaitable[tuple[str, dict[str, Any]]]]
 
 
 async def _message(client: Client) -> tuple[str, dict[str, Any]]:
-    thread_id = next(row["thread_id"] for row in await _rows(client) if "@solano-pharma.example" in row["people"])
+    thread_id = next(row["thread_id"] for row in await _rows(client) if "@solano-pharma.example" in row["mail"])
     return "send_email", {"thread_id": thread_id, "cc": ["accounts@solano-pharrna.example"], "body": REPLY}
 
 

@@ -6,7 +6,7 @@ The demo mailbox at a fixed moment, through the MCP client and the server in thi
 import asyncio
 import json
 import subprocess
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -80,11 +80,11 @@ class Bench:
 
 
 @asynccontextmanager
-async def open_bench(*, uuids: bool = False) -> AsyncGenerator[Bench]:
-    """Open the demo mailbox, with ids as the sandbox makes them or with UUIDs."""
+async def open_bench(fill: Callable[[Store], str] = load_demo, *, uuids: bool = False) -> AsyncGenerator[Bench]:
+    """Open the demo mailbox, or that of the user whom `fill` returns, with ids as the sandbox makes them or UUIDs."""
     random = Random(7)
     store = Store(clock=lambda: NOW, ids=lambda: _id(random, uuids=uuids))
-    token = store.issue_token(load_demo(store))
+    token = store.issue_token(fill(store))
     wire = httpx.ASGITransport(create_app(store, limits=UNLIMITED))
     settings = replace(read_settings({"SALESOS_TOKEN": token, "SALESOS_TIMEZONE": "Europe/Berlin"}), base_url=BASE_URL)
     services = Services(settings, lambda: InboxClient(settings, transport=wire, clock=NOW.timestamp), clock=lambda: NOW)
