@@ -45,4 +45,4 @@ benchmark: .venv/tested
 	@touch $@
 
 clean:
-	rm -rf .venv .node
+	rm -rf .venv .node .corpora

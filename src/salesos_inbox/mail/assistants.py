@@ -136,7 +136,7 @@ _LATIN = {
         "falls du|"
         "wenn sie|falls sie|du bist|sie sind",
         told="(?:du|sie) (?:musst|sollst|mussen|sollen|bist)|bitte\\b|leite\\b|sende\\b|losche\\b",
-        other=r"(?:sag|sage|sagen sie|informiere|informieren sie|erzahl|erwahne)\w* (?:es |dies |das |davon )?(?:dem|"
+        other=r"\b(?:sag|sage|sagen sie|informiere|informieren sie|erzahl|erwahne)\w* (?:es |dies |das |davon )?(?:dem|"
         r"der|den|gegenuber dem) "
         r"(?:be)?nutzer\w* (?:nichts|nicht|kein)"
         r"|\b(?:zeig\w*|verrat\w*|nenn\w*|wiederhol\w*)\b.{0,24}?\b(?:system-?prompt|system-?anweisungen)",
@@ -214,7 +214,7 @@ _LATIN = {
         calling="beste|hallo|geachte|let op|opmerking (?:voor|aan)|bericht (?:voor|aan)|instructies? (?:voor|aan)|"
         "als (?:je|u|jij) een|(?:je|jij|u) (?:bent|ben) (?:nu )?een",
         told="(?:je|jij|u) (?:moet|dient|bent)|moet\\b|gelieve|stuur\\b|verwijder\\b|graag\\b",
-        other=r"(?:vertel|zeg|meld|informeer|waarschuw)\w* (?:dit |het |dat )?(?:niet )?(?:aan )?(?:de|je|"
+        other=r"\b(?:vertel|zeg|meld|informeer|waarschuw)\w* (?:dit |het |dat )?(?:niet )?(?:aan )?(?:de|je|"
         r"uw) gebruiker (?:niet|niets)",
     ),
     "pl": _Speech(
@@ -316,7 +316,7 @@ _TOOLS = (
 )
 _TOOL = re.compile(
     rf"(?<![\w./-])(?:{_TOOLS})(?![\w./-])"
-    r"|\b(?:call|invoke|use|execute|trigger) (?:the )?\W?[a-z]+(?:_[a-z]+)+\W?\s?(?:with |on |tool\b|\w+=)"
+    r"|\b(?:call|invoke|use|execute|trigger) (?:the )?\W?[a-z]++(?:_[a-z]++)++\W?\s?(?:with |on |tool\b|\w+=)"
 )
 """Our tools by their names, and any tool that somebody is to call."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from salesos_inbox.mail.links import Link, address, base_address, inert, link_list, mentioned, other_host, target
 from salesos_inbox.mail.nesting import bounded, names, plain_name
 from salesos_inbox.mail.numbering import Numbers, number_of
-from salesos_inbox.mail.style import Attributes, Look, StyleSheet, look_of, page_look
+from salesos_inbox.mail.style import PAGE_LOOK, Attributes, Look, StyleSheet, look_of
 from salesos_inbox.mail.writer import Writer, collapsed
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ class _Walk:
         if base := tree.css_first("base[href]"):
             self._base = base_address(base.attributes.get("href") or "")
         if tree.root is not None:
-            self._ahead.append((tree.root, page_look(self._sheet), _Place()))
+            self._ahead.append((tree.root, PAGE_LOOK, _Place()))
         while self._ahead:
             ahead = self._ahead.pop()
             if callable(ahead):

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from salesos_inbox.mail.colors import (
@@ -59,6 +60,8 @@ Attributes = Mapping[str, str | None]
 Priority = tuple[bool, bool, int, Specificity, int]
 Stated = dict[str, tuple[Priority, str]]
 Css = Mapping[str, str]
+Items = tuple[tuple[str, str], ...]
+Hints = tuple[tuple[str, str | None], ...]
 Candidates = tuple[tuple[Selector, Rule, int], ...]
 Known = Paint | None
 
@@ -71,6 +74,9 @@ _FAR_DOWN = 5_000.0
 _FAINTEST = 0.06
 _MOST_BACKDROPS = 8
 _MOST_PAINTS = 6
+_LONGEST_KEPT = 500
+_LONGEST_VALUE_KEPT = 100
+"""Characters of a style attribute, and of a value, that are kept from mail to mail."""
 
 _BLOCKS = names(
     "address article aside blockquote body button caption canvas center dd details dialog dir div dl dt fieldset "
@@ -152,17 +158,21 @@ LINK = Paint(0, 0, 238)
 _SCREEN = Frame(right=WINDOW_WIDTH, bottom=WINDOW_HEIGHT)
 
 
-@dataclass(slots=True, unsafe_hash=True)
+@dataclass(slots=True, eq=False)
 class Letters:
-    """How large letters are and how they stand; `fixed` where their size does not depend on what is usual."""
+    """How large letters are and how they stand; `fixed` where their size does not depend on what is usual.
+
+    `root` is the size of the page's own letters.
+    """
 
     size: float = 16.0
     fixed: bool = False
     line: Length | None = None
     illegible: bool = False
+    root: float = 16.0
 
 
-@dataclass(slots=True, unsafe_hash=True)
+@dataclass(slots=True, eq=False)
 class Colors:
     """With what words are painted, and over what. None is a color that cannot be known.
 
@@ -180,7 +190,7 @@ class Colors:
     behind: tuple[Paint, ...] | None = (WHITE,)
     link: Paint = LINK
     page_ink: Known = BLACK
-    seen: bool = field(init=False, compare=False)
+    seen: bool = field(init=False)
 
     def __post_init__(self) -> None:
         self.seen = self._is_seen()
@@ -200,7 +210,7 @@ class Colors:
         return any(not alike(shown.over(behind), behind) for behind in self.behind)
 
 
-@dataclass(slots=True, unsafe_hash=True)
+@dataclass(slots=True, eq=False)
 class Place:
     """Where words stand, where the box stands that absolute positions count from, and how large all is drawn.
 
@@ -213,7 +223,7 @@ class Place:
     squeezed: bool = False
     indent: float = 0.0
     indented: float = 0.0
-    seen: bool = field(init=False, compare=False)
+    seen: bool = field(init=False)
 
     def __post_init__(self) -> None:
         frame = self.frame
@@ -270,18 +280,9 @@ class Look:
         )
 
 
-class Made:
-    """The looks made so far and their parts, each kept once, so that what looks the same is computed once.
-
-    `root` is the size of the root's letters.
-    """
-
-    def __init__(self) -> None:
-        self.letters: dict[Letters, Letters] = {}
-        self.colors: dict[Colors, Colors] = {}
-        self.places: dict[Place, Place] = {}
-        self.looks: dict[tuple[object, ...], Look] = {}
-        self.root = 16.0
+PAGE_LOOK = Look()
+"""How a page looks before its first element says anything: black on white."""
+_GONE = Look(gone=True)
 
 
 class StyleSheet:
@@ -301,10 +302,9 @@ class StyleSheet:
         self._merged: dict[str, Stated] = {}
         self._blocks: dict[int, Stated] = {}
         self._found: dict[tuple[str, str, str], tuple[Stated, Candidates]] = {}
-        self._inline: dict[str, Stated] = {}
         self._stated: dict[tuple[object, ...], Css] = {}
+        self._different: dict[Items, Css] = {}
         self.looks: dict[tuple[object, ...], Look] = {}
-        self.made = Made()
         self._pictures: dict[int, bool] = {}
         self._order = 0
         sheets = Sheets()
@@ -348,14 +348,12 @@ class StyleSheet:
     def _of(self, key: tuple[object, ...], layers: Iterable[Stated], style: str) -> Css:
         css = self._stated.get(key)
         if css is None:
-            merged = _merged([*layers, self._own(style)])
-            css = self._stated[key] = {name: value for name, (_, value) in merged.items()}
+            own = _of_style_attribute if len(style) <= _LONGEST_KEPT else _of_style_attribute.__wrapped__
+            merged = _merged([*layers, own(style, self.quirks)])
+            left_out = _SIZES if _NEEDS_SIZES.isdisjoint(merged) else ()
+            css = {name: value for name, (_, value) in merged.items() if name not in left_out}
+            css = self._stated[key] = self._different.setdefault(tuple(css.items()), css)
         return css
-
-    def _own(self, style: str) -> Stated:
-        if style not in self._inline:
-            self._inline[style] = _ranked(style, self.quirks, inline=True)
-        return self._inline[style]
 
     def _add(self, rule: Rule) -> None:
         """File a rule under what the last part of each of its selectors asks for."""
@@ -420,12 +418,10 @@ class StyleSheet:
 
 
 _NOTHING_STATED: Css = {}
+_SIZES = names("height max-height min-height width max-width min-width box-sizing")
+_NEEDS_SIZES = names("overflow-x overflow-y contain transform translate scale rotate")
+"""Only what cuts off or moves words by a share asks for the size of their box."""
 _SIMPLE = re.compile(r"\s*(\*|[a-zA-Z][\w-]*)?(?:([.#])([a-zA-Z_][\w-]*))?\s*(?<=[\w\s*-])", re.ASCII)
-
-
-def page_look(sheet: StyleSheet) -> Look:
-    """How a page looks before its first element says anything: black on white."""
-    return Look()
 
 
 def look_of(parent: Look, node: "LexborNode", tag: str, attributes: Attributes, sheet: StyleSheet) -> Look:
@@ -434,10 +430,10 @@ def look_of(parent: Look, node: "LexborNode", tag: str, attributes: Attributes, 
         return parent
     if parent.closed:
         if tag != "summary" or _has_earlier_summary(node):
-            return Look(gone=True)
+            return _GONE
         parent = replace(parent, closed=False)
     css = sheet.stated(node, tag, attributes)
-    hints: tuple[tuple[str, str | None], ...] = ()
+    hints: Hints = ()
     if not _HINTS.isdisjoint(attributes):
         hints = tuple([(name, "" if name == "href" else attributes[name]) for name in attributes if name in _HINTS])
     place = node.mem_id if "position" in css else 0
@@ -445,8 +441,23 @@ def look_of(parent: Look, node: "LexborNode", tag: str, attributes: Attributes, 
     key = (parent, tag, hints, id(css), place, over) if css else (parent, tag, hints)
     look = sheet.looks.get(key)
     if look is None:
-        look = sheet.looks[key] = _Drawing(parent, node, tag, dict(hints), css, sheet, over).look()
+        items = tuple(css.items())
+        is_common = not (place or parent.variables) and all(map(_is_short, items + hints))
+        draw = _drawn if is_common else _drawn.__wrapped__
+        look = sheet.looks[key] = draw(parent, None if is_common else node, tag, hints, items, sheet.quirks, over)
     return look
+
+
+def _is_short(said: tuple[str, str | None]) -> bool:
+    return len(said[1] or "") <= _LONGEST_VALUE_KEPT and not said[0].startswith("--")
+
+
+@lru_cache(2048)
+def _drawn(
+    parent: Look, node: "LexborNode | None", tag: str, hints: Hints, items: Items, quirks: bool, over: bool
+) -> Look:
+    """An element's look: kept from mail to mail where its style is a common one, as the same tables stand in most."""
+    return _Drawing(parent, node, tag, dict(hints), dict(items), quirks, over).look()
 
 
 def _has_earlier_summary(node: "LexborNode") -> bool:
@@ -462,14 +473,21 @@ def _overlays(css: Css) -> bool:
     return css.get("position") in ("absolute", "fixed") or css.get("margin-top", "").startswith("-")
 
 
+# What is equal is made once, so that looks with equal parts are one look.
+_letters = lru_cache(2048)(Letters)
+_colors = lru_cache(2048)(Colors)
+_place = lru_cache(2048)(Place)
+_look = lru_cache(2048)(Look)
+
+
 class _Drawing:
     """One element's look, property by property."""
 
     def __init__(
-        self, parent: Look, node: "LexborNode", tag: str, hints: Attributes, css: Css, sheet: StyleSheet, over: bool
+        self, parent: Look, node: "LexborNode | None", tag: str, hints: Attributes, css: Css, quirks: bool, over: bool
     ) -> None:
         self.parent, self.node, self.tag, self.hints = parent, node, tag, hints
-        self.quirks, self.made, self.over_picture = sheet.quirks, sheet.made, over
+        self.quirks, self.over_picture = quirks, over
         self.letters, self.colors, self.place = parent.letters, parent.colors, parent.place
         self.variables, self.css = _with_variables(parent.variables, css, self.quirks)
         if self.css.get("display") == "contents":
@@ -495,7 +513,6 @@ class _Drawing:
             or "size" in self.hints
         ):
             letters = self._letters()
-            letters = self.made.letters.setdefault(letters, letters)
         if (
             tag in (_PAINTED_LONG_AGO if self.quirks else _PAINTED)
             or self.over_picture
@@ -503,23 +520,15 @@ class _Drawing:
             or not _PAINTS.isdisjoint(self.hints)
         ):
             colors = self._colors(letters.size)
-            colors = self.made.colors.setdefault(colors, colors)
         if not said.isdisjoint(_OF_PLACE) or tag in _CONTROLS:
             place = self._placed(box, position, letters.size)
         elif box != "inline" and place.indented != place.indent:
-            place = replace(place, indented=place.indent)
-        if place is not parent.place:
-            place = self.made.places.setdefault(place, place)
+            place = _place(place.frame, place.around, place.scale, place.squeezed, place.indent, place.indent)
         invisible = _INVISIBLE.get(css.get("visibility", ""), parent.invisible)
         closed = tag == "details" and "open" not in self.hints
         preformatted = self._preformatted()
-        key = (invisible, closed, preformatted, display, box, id(letters), id(colors), id(place), id(variables))
-        look = self.made.looks.get(key)
-        if look is None:
-            look = self.made.looks[key] = Look(
-                False, invisible, closed, preformatted, display, box, letters, colors, place, variables
-            )
-        return look
+        look = (False, invisible, closed, preformatted, display, box, letters, colors, place)
+        return Look(*look, variables) if variables else _look(*look)
 
     def _box(self, display: str, placed: bool) -> str:
         box = _BOX_OF_DISPLAY.get(display, "block") if display else _BOXES.get(self.tag, "inline")
@@ -536,9 +545,8 @@ class _Drawing:
     def _letters(self) -> Letters:
         control = self.tag in _CONTROLS
         size, fixed = self._font(control)
-        if self.tag == "html":
-            self.made.root = size
-        return Letters(size, fixed, self._line(size, control), self._is_illegible(size, control))
+        root = size if self.tag == "html" else self.letters.root
+        return _letters(size, fixed, self._line(size, control), self._is_illegible(size, control), root)
 
     def _font(self, control: bool) -> tuple[float, bool]:
         """How large letters are, and whether in a unit that does not depend on what is usual.
@@ -563,7 +571,7 @@ class _Drawing:
         elif value in ("larger", "smaller"):
             size = parent.size * (1.2 if value == "larger" else 5 / 6)
         elif value and (found := length(value)):
-            size = found.number * self.made.root if found.unit == "rem" else found.px(parent.size, parent.size)
+            size = found.number * parent.root if found.unit == "rem" else found.px(parent.size, parent.size)
             fixed |= found.unit not in _SHARES
         elif not value and self.tag == "font" and self.hints.get("size"):
             size = _font_of_attribute(self.hints["size"] or "", parent.size)
@@ -622,7 +630,7 @@ class _Drawing:
         ink = self._ink(control is not None)
         opacity, filters = self._filtered()
         behind, painted = self._background(ink, opacity, filters, control)
-        return Colors(
+        return _colors(
             opacity=opacity,
             ink=ink,
             fill=self._inherited_paint("-webkit-text-fill-color", self.colors.fill),
@@ -796,14 +804,8 @@ class _Drawing:
             scale = 0.0
         indent = self._indent(font, self.tag in _CONTROLS)
         positioned = position not in ("static", *WIDE) or "transform" in self.css
-        return Place(
-            frame=frame,
-            around=frame if positioned else self.place.around,
-            scale=scale,
-            squeezed=squeezed,
-            indent=indent,
-            indented=self.place.indented if box == "inline" else indent,
-        )
+        around = frame if positioned else self.place.around
+        return _place(frame, around, scale, squeezed, indent, self.place.indented if box == "inline" else indent)
 
     def _moved(self, box: str, position: str, font: float) -> Frame:
         css, frame, around = self.css, self.place.frame, self.place.around
@@ -828,9 +830,9 @@ class _Drawing:
                 )
             frame = base._replace(x=x, y=y)
             if base.left == _FAR_OFF and left is not None and left < 0:
-                frame = frame._replace(left=max(_FAR_OFF, -self._reach(font)))
+                frame = frame._replace(left=max(_FAR_OFF, -self._reach(font) - 16))
             if base.top == _FAR_OFF and top is not None and top < 0 and base.y == 0:
-                lines = math.ceil((len(self.node.text()) * font * 0.6) / WINDOW_WIDTH)
+                lines = math.ceil(self._reach(font) / WINDOW_WIDTH)
                 frame = frame._replace(top=max(_FAR_OFF, -1.5 * font * max(lines, 1)))
         elif position in ("relative", "sticky", "-webkit-sticky"):
             share = top is not None and css["top"].endswith("%")
@@ -852,7 +854,7 @@ class _Drawing:
 
     def _reach(self, font: float) -> float:
         """How far to the right the words of the element go, at most."""
-        return len(self.node.text()) * font * 0.6 + 16
+        return len(self.node.text() if self.node else "") * font * 0.6
 
     def _cut(self, box: str, frame: Frame, font: float, placed: bool) -> tuple[Frame, bool]:
         """The frame with the edges of the box where it clips, and whether its lines may have no height."""
@@ -948,6 +950,11 @@ def _with_variables(inherited: Mapping[str, str], css: Css, quirks: bool) -> tup
                 filled[name] = found
         filled.setdefault(name, "unset")
     return variables, filled
+
+
+@lru_cache(2048)
+def _of_style_attribute(style: str, quirks: bool) -> Stated:
+    return _ranked(style, quirks, inline=True)
 
 
 def _ranked(
