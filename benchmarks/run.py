@@ -1,4 +1,7 @@
-"""Measure everything, and print the figures as tables; `--write` puts them into README.md, between its marks."""
+"""Measure everything, or what `--only` names, and print the figures as tables.
+
+`--write` puts them into README.md, between its marks; with `--only` the other sections stay as they were measured last.
+"""
 
 import argparse
 import os
@@ -6,7 +9,7 @@ import platform
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import consent
@@ -22,6 +25,7 @@ from figures import Figure, table
 README = Path(__file__).parents[1] / "README.md"
 START, END = "<!-- numbers -->", "<!-- end of numbers -->"
 
+_SECTION = re.compile(r"^\*\*(.+?)\*\*\n\n((?:\|.*\n)+)", re.MULTILINE)
 _ROW = re.compile(r"^(\w.*?) +([\d.]+) +([\d.]+)$", re.MULTILINE)
 
 
@@ -63,10 +67,22 @@ def machine() -> str:
     return f"Measured by `make benchmark` with {python} on {os.cpu_count()} cores of {platform.machine()}."
 
 
-def report() -> str:
-    """Measure all sections, one after the other, and return them as Markdown."""
-    sections = [f"**{title}**\n\n{table(measure())}" for title, measure in SECTIONS.items()]
-    return "\n\n".join([*sections, machine()])
+def report(only: Collection[str] = (), before: Mapping[str, str] | None = None) -> str:
+    """Measure all sections or those named, one after the other, and return them all as Markdown.
+
+    `before` are the tables of those that are not measured.
+    """
+    tables = {
+        title: table(measure()) if not only or title in only else (before or {}).get(title, "")
+        for title, measure in SECTIONS.items()
+    }
+    return "\n\n".join([*(f"**{title}**\n\n{figures}" for title, figures in tables.items() if figures), machine()])
+
+
+def measured_before(readme: str) -> dict[str, str]:
+    """Return the tables that stand in `readme`, by their titles."""
+    numbers = readme.partition(START)[2].partition(END)[0]
+    return {title: figures.strip() for title, figures in _SECTION.findall(numbers)}
 
 
 def with_numbers(readme: str, numbers: str) -> str:
@@ -82,11 +98,12 @@ def main() -> None:
     """Measure and print, and with `--write` write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help="write the figures into README.md")
+    parser.add_argument("--only", nargs="+", default=[], choices=SECTIONS, metavar="SECTION", help="by title")
     options = parser.parse_args()
     readme = README.read_text(encoding="utf-8")
     if options.write:
         with_numbers(readme, "")
-    numbers = report()
+    numbers = report(options.only, measured_before(readme))
     print(numbers)
     if options.write:
         README.write_text(with_numbers(readme, numbers), encoding="utf-8")

@@ -207,8 +207,16 @@ async def _triage(assistant: Assistant) -> dict[str, str]:
     yours = sum(row.get("turn") == "yours" for row in rows)
     unread = sum(row.get("unread", False) for row in rows)
     shown = [row for row in rows if any(part in _mail(row)[0] for part in _WORTH_SHOWING)]
+    kinds = ", ".join(
+        f"{number} {words}"
+        for words, number in (
+            ("wait for others", sum(row.get("turn") == "theirs" for row in rows)),
+            ("newsletters", sum(row.get("kind") == "newsletter" for row in rows)),
+            ("automatic", sum(row.get("kind") == "automatic" for row in rows)),
+        )
+    )
     assistant.page.inbox(
-        f"{len(rows)} threads, {unread} unread. In {yours} it is Maya's turn, among them:",
+        f"{len(rows)} threads, {unread} unread; {kinds}. In {yours} it is Maya's turn, among them:",
         ["", *(f"{_urgency(row):<14}{_name(_mail(row)[0]):<20}{_cut(_mail(row)[-1], 44)}" for row in shown)],
     )
     known = (*_WORTH_SHOWING, *_NEWSLETTERS, *_DONE_WITH, "notify@inkwell", "tobias@")
@@ -227,7 +235,10 @@ async def _read(assistant: Assistant, thread_id: str) -> None:
     )
     for message in answer["messages"][-2:]:
         at = datetime.fromisoformat(message["at"])
-        assistant.page.below(["", f"{_bare(message['sender'])}, {at:%A %H:%M}", *_lines(message["text"])])
+        subject = [f"Subject: {_bare(message['subject'])}"] if "subject" in message else []
+        folded = [f"({message['quoted_chars']:,} characters of quotes are folded)"] if "quoted_chars" in message else []
+        head = f"{_bare(message['sender'])}, {at:%A %H:%M}"
+        assistant.page.below(["", head, *subject, *_lines(message["text"]), *folded])
     assistant.page.below(["", f"note: {answer['note']}"])
 
 

@@ -7,6 +7,7 @@ names explain themselves.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -32,6 +33,7 @@ SHOWN_RECORDS = 5
 SHOWN_FOLDERS = 100
 SHOWN_ATTACHMENTS = 10
 
+_ENDING = re.compile(r"\.\w{2,5}$")
 _BETWEEN = " | "
 """What stands between who, the subject and the words of a row."""
 
@@ -110,12 +112,14 @@ class Triage(View):
 
 
 class MessageView(View):
-    """A message of a thread. `text` is what is new in it; `signals` is what was seen in it besides.
+    """A message of a thread. `text` is what is new in it; `signals` is what was seen in it besides; `subject` is its
+    own where that is another than the thread's.
 
     `to` and `cc` are left out where the message goes among the same people as the one before.
     """
 
     sender: Outside
+    subject: Outside | None = None
     from_me: bool | None = None
     at: str | None = None
     to: Outside | None = None
@@ -300,17 +304,17 @@ def thread_row(
     show_time: Callable[[datetime], str],
     *,
     folder: str,
-    words: str | None = None,
+    words: str = "",
 ) -> ThreadRow:
     """Return a list's row for `thread`.
 
-    `folder` (case folded) is the one that was asked for, and is not repeated. `words` are those of a
-    search, whose match the snippet shows.
+    `folder` (case folded) is the one that was asked for, and is not repeated. `words` are those around the match
+    of a search.
     """
     follow_up = thread.follow_up.reminder_date if thread.follow_up else None
     return ThreadRow(
         thread_id=one_line(thread.id, ID_CHARACTERS),
-        mail=in_a_row(people(thread, own, person_in_list), thread.subject, around(thread.snippet, words)),
+        mail=in_a_row(people(thread, own, person_in_list), thread.subject, words),
         at=show_time(thread.last_message_at) if thread.last_message_at else None,
         messages=thread.message_count if (thread.message_count or 0) > 1 else None,
         unread=True if thread.is_read is False else None,
@@ -331,17 +335,16 @@ def line(text: str, limit: int) -> str:
     return one_line(decode_words(text), limit)
 
 
-def around(snippet: str, words: str | None) -> str:
-    """Return the part of a search's snippet that shows the first of `words` that stands in it; "" without words."""
-    if not words:
+def around(text: str, words: Sequence[str]) -> str:
+    """Return the part of a text that shows the first of `words` (case folded) that stands in it; "" without any."""
+    folded = text.casefold()
+    match = min((place for word in words if (place := folded.find(word)) >= 0), default=None)
+    if match is None:
         return ""
-    text = one_line(snippet, 1000)
-    found = (text.casefold().find(word) for word in words.casefold().replace('"', " ").split())
-    match = min((place for place in found if place >= 0), default=0)
     start = max(0, match - SNIPPET_CHARACTERS // 3)
     if start:
         start = text.find(" ", start, match) + 1 or start
-    return one_line(("…" if start else "") + text[start:], SNIPPET_CHARACTERS)
+    return one_line(("…" if start else "") + text[start : start + 10 * SNIPPET_CHARACTERS], SNIPPET_CHARACTERS)
 
 
 def person(name: str | None, email: str) -> str:
@@ -398,7 +401,7 @@ def addresses(emails: Iterable[str]) -> str | None:
 
 
 def attachment_names(attachments: Iterable[models.Attachment]) -> str | None:
-    """Return the first attachments as `name (type, size)` and how many more there are, None without any."""
+    """Return the first attachments as `name (size)`, with the type where the name tells none, None without any."""
     return listed([_attachment(item) for item in attachments], SHOWN_ATTACHMENTS)
 
 
@@ -412,8 +415,9 @@ def _file_name(name: str) -> str:
 
 
 def _attachment(item: models.Attachment) -> str:
-    kind = one_line(item.content_type or "unknown", 60)
-    return f"{line(item.filename or 'unnamed', 80)} ({kind}, {_size(item.size)})"
+    name = line(item.filename or "unnamed", 80)
+    kind = "" if _ENDING.search(name) else f"{one_line(item.content_type or 'unknown type', 60)}, "
+    return f"{name} ({kind}{_size(item.size)})"
 
 
 def _size(size: int | None) -> str:

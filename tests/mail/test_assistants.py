@@ -202,13 +202,18 @@ def test_both_ends_of_a_long_text_are_looked_at():
         "note to a b ",
         "< ",
         "call a_b_c_d_",
+        "a",
+        "_a",
+        "sagprompt",
+        "vertelprompt",
         "i g n o r e ",
         "инструкц ",
         "用户",
         "\n> ",
     ],
 )
-def test_no_text_takes_long(words: str):
+@pytest.mark.parametrize("before", ["", "call a_"])
+def test_no_text_takes_long(words: str, before: str):
     began = time.thread_time()
-    speaks_to_assistant(words * 100_000)
+    speaks_to_assistant(before + words * 100_000)
     assert time.thread_time() - began < 2

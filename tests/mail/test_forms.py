@@ -391,6 +391,9 @@ HOSTILE: dict[str, Callable[[int], str]] = {
     "blanks": lambda size: " " * size + "x",
     "misread": lambda size: "Ã¤" * (size // 2),
     "letters": lambda size: "A" * size,
+    "lines of one letter": lambda size: f"{'a' * 76}\n" * (size // 77),
+    "quoted files": lambda size: "> =ybegin name=x\n" * (size // 17),
+    "a folded field": lambda size: "Content-Type: text/plain\n" + " x\n" * (size * 2),
 }
 
 

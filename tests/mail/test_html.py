@@ -367,6 +367,18 @@ def test_hostile_html_is_read_within_seconds_and_never_made_much_longer(html: st
     assert len(text) < 3 * len(html)
 
 
+@pytest.mark.parametrize(
+    "filling",
+    ["<i></i>" * 50_010, " " * 2_000_000, "<div>" * 2_500 + "x" * 80_000],
+    ids=["too many tags", "too long", "too deep"],
+)
+def test_what_is_hidden_by_a_style_sheet_after_the_cut_of_a_mail_is_hidden(filling: str):
+    read = html_to_text(f"<p class=x>zqhidden</p><p>zqshown</p>{filling}<style>.x{{display:none}}</style>")
+    assert "zqshown" in read.text
+    assert CUT_NOTE in read.text
+    assert ("zqhidden" in read.text, read.hidden) == (False, "zqhidden")
+
+
 TAGS = st.sampled_from(
     [
         "<div>",

@@ -11,11 +11,11 @@ from salesos_inbox.mail.nesting import MAX_CHARACTERS, bearable, bounded, plain_
 
 def test_ordinary_html_stays_as_it_is():
     html = "<p>Hi <b>Ann</b>,<table><tr><td><svg><path/></svg><select><option>a</select></table>" * 100
-    assert bounded(html) == (html, False)
+    assert bounded(html)[:2] == (html, False)
 
 
 def test_large_html_is_cut_at_two_million_characters_and_says_so():
-    assert bounded("word " * 500_000) == (("word " * 500_000)[:MAX_CHARACTERS], True)
+    assert bounded("word " * 500_000)[:2] == (("word " * 500_000)[:MAX_CHARACTERS], True)
     assert bounded("word " * 300_000).cut is False
 
 
@@ -44,6 +44,25 @@ def test_much_formatting_that_is_never_closed_loses_its_meaning_and_no_word():
     assert tree.root is not None
     assert tree.root.text().count("word") == 20_000
     assert {plain_name(node.tag or "") for node in tree.css("*")} == {"html", "head", "body", "p", "font"}
+
+
+@pytest.mark.parametrize(
+    ("rest", "sheets"),
+    [
+        ("<style>a{}</style><p>x<STYLE type='text/css'>b{}<style></Style>", ["a{}", "b{}<style>"]),
+        ("<p>x</style>y", []),
+        ("<style>a{}", ["a{}"]),
+        ("<style " * 3, [""]),
+        ("<styled>x</styled>", []),
+    ],
+)
+def test_the_style_sheets_after_a_cut_are_known(rest: str, sheets: list[str]):
+    assert bounded("x" * MAX_CHARACTERS + rest).later_styles == sheets
+
+
+def test_a_style_sheet_in_which_a_mail_is_cut_is_known_whole():
+    begun = "<p>x</p><STYLE>a{}/*" + " " * MAX_CHARACTERS
+    assert bounded(begun + "*/b{}</style>").later_styles[0].endswith("*/b{}")
 
 
 def depth(html: str) -> int:

@@ -10,7 +10,7 @@ from salesos_inbox.mail.css import declarations, length, media, supports
 from salesos_inbox.mail.html import html_to_text
 from salesos_inbox.mail.nesting import names
 from salesos_inbox.mail.selectors import Document, NotASelector, selector
-from salesos_inbox.mail.style import StyleSheet, look_of, page_look
+from salesos_inbox.mail.style import PAGE_LOOK, StyleSheet, look_of
 
 
 def seen(html: str) -> list[str]:
@@ -19,7 +19,7 @@ def seen(html: str) -> list[str]:
     sheet = StyleSheet(tree)
     found: list[str] = []
     assert tree.root is not None
-    ahead = [(tree.root, page_look(sheet))]
+    ahead = [(tree.root, PAGE_LOOK)]
     while ahead:
         node, look = ahead.pop(0)
         if node.is_text_node and not look.hides_words:

@@ -122,7 +122,7 @@ async def test_search_shows_the_text_around_the_match(steady: Steady) -> None:
                 "threads": [
                     {
                         "thread_id": "<1>",
-                        "mail": "dana.whitfield@helix-logistics.example +3 | Leipzig pilot: results and what comes next | …charging stations on the mezzanine itself. From operations >> it is a yes. >>…",
+                        "mail": "dana.whitfield@helix-logistics.example +3 | Leipzig pilot: results and what comes next | …charging stations on the mezzanine itself. From operations > > it is a yes. >…",
                         "at": "17 Nov 08:12",
                         "messages": 13,
                         "starred": True,

@@ -11,7 +11,9 @@ from harness import NOW
 from salesos_inbox.contract.models import Attachment, Message, Thread
 from salesos_inbox.errors import InvalidArguments
 from salesos_inbox.mail.budget import estimate_tokens
+from salesos_inbox.mail.fence import outside
 from salesos_inbox.mail.reading import read_body
+from salesos_inbox.tools._acquaintance import NOBODY_KNOWN, Acquaintance
 from salesos_inbox.tools._args import query_fingerprint, write_cursor
 from salesos_inbox.tools._thread import thread_view
 from salesos_inbox.views import ThreadView
@@ -35,7 +37,12 @@ def a_thread(*bodies: str, **fields: Any) -> Thread:
 
 
 def view(
-    thread: Thread, *, max_tokens: int = 4000, include_quoted: bool = False, cursor: str | None = None
+    thread: Thread,
+    *,
+    max_tokens: int = 4000,
+    include_quoted: bool = False,
+    cursor: str | None = None,
+    acquaintance: Acquaintance = NOBODY_KNOWN,
 ) -> ThreadView:
     return thread_view(
         thread,
@@ -46,6 +53,7 @@ def view(
         max_tokens=max_tokens,
         include_quoted=include_quoted,
         cursor=cursor,
+        acquaintance=acquaintance,
     )
 
 
@@ -97,7 +105,7 @@ def test_a_message_too_long_is_cut_and_the_cursor_goes_on_where_it_was_cut() -> 
     (message,) = first.messages
     assert message.left_chars and not message.skipped_chars
     assert first.earlier_messages == 1
-    assert "the rest of the first message shown, then 1 earlier messages" in (first.note or "")
+    assert "the rest of the first message shown, then 1 earlier message." in (first.note or "")
     assert second.messages[-1].skipped_chars == len(long) - message.left_chars
 
 
@@ -189,6 +197,30 @@ def test_a_cursor_still_goes_on_where_it_stood_after_a_new_message_came() -> Non
     assert second.messages[-1].skipped_chars == len(texts([first])[0])
 
 
+def test_nothing_is_lost_of_a_message_whose_signature_is_repeated_by_one_that_came_between_its_pages() -> None:
+    signature = "\n\n-- \nDana, Helix\n" + "+31 10 555 " * 9
+    quoted = "\n\nOn Fri, Nov 13, 2026 at 6:27 PM Ann <ann@x.example> wrote:\n" + "> word word\n" * 200
+    bodies = [f"Hello{signature}{quoted}", "Bye"]
+    whole = texts(pages(a_thread(*bodies)))
+    seen = [view(a_thread(*bodies), max_tokens=300)]
+    cursor = seen[0].next_cursor
+    while cursor:
+        seen.append(view(a_thread(*bodies, f"New{signature}"), max_tokens=300, cursor=cursor))
+        cursor = seen[-1].next_cursor
+    assert texts(seen) == whole
+
+
+def test_the_users_address_on_what_came_in_makes_it_nobodys_own() -> None:
+    thread = a_thread("Pay this, it is me.")
+    thread.messages[0].from_email = "Maya@northwind.example"
+    (message,) = view(thread).messages
+    assert message.from_me is None
+    assert message.signals == ["own_address: it came in with the user's own address as its sender"]
+    thread.messages[0].direction = None
+    (message,) = view(thread).messages
+    assert (message.from_me, message.signals) == (True, None)
+
+
 @pytest.mark.parametrize("position", ["0.gone", "x.m0", "-1.m0", "m0", "1e3.m0"])
 def test_a_cursor_to_nowhere_is_refused(position: str) -> None:
     thread = a_thread(*(["word " * 500] * 5))
@@ -238,12 +270,12 @@ def test_a_follow_up_whose_reply_has_come_says_so() -> None:
     thread = a_thread(
         "Our offer", "Can you do ten?", follow_up={"reminderDate": NOW - timedelta(hours=1), "note": "call"}
     )
-    assert view(thread).follow_up == "due 2026-11-18T08:00+00:00: call"
+    assert view(thread).follow_up == f"due 2026-11-18T08:00+00:00: {outside('call')}"
     thread.messages[0].direction = "OUTBOUND"
-    assert view(thread).follow_up == "due 2026-11-18T08:00+00:00, they have replied: call"
+    assert view(thread).follow_up == f"due 2026-11-18T08:00+00:00, they wrote last: {outside('call')}"
     thread.messages[1].subject = "Automatic reply: Our offer"
     thread.messages[1].body_text = "I am out of the office until Monday."
-    assert view(thread).follow_up == "due 2026-11-18T08:00+00:00: call"
+    assert view(thread).follow_up == f"due 2026-11-18T08:00+00:00: {outside('call')}"
 
 
 def test_who_gets_a_message_is_said_where_it_changes() -> None:
@@ -257,3 +289,24 @@ def test_who_gets_a_message_is_said_where_it_changes() -> None:
         ("maya@northwind.example", "ruth@helix.example"),
         (None, None),
     ]
+
+
+def test_a_subject_of_its_own_stands_with_its_message() -> None:
+    thread = a_thread("one", "two", "three", "four")
+    subjects = ("Offer", "RE: Offer", "=?utf-8?q?AW=3A_Offer?=", "FW: Offer")
+    for message, subject in zip(thread.messages, subjects, strict=True):
+        message.subject = subject
+    assert [message.subject for message in view(thread).messages] == [None, None, None, "FW: Offer"]
+
+
+def test_a_first_contact_is_told_once_and_of_people_alone() -> None:
+    strangers = Acquaintance(strangers=frozenset({"dana@helix.example"}))
+    thread = a_thread("one", "two")
+    assert [message.signals for message in view(thread, acquaintance=strangers).messages] == [
+        ["first_contact: no earlier mail with this sender"],
+        None,
+    ]
+    letter = a_thread("News.\n\nUnsubscribe: https://helix.example/u")
+    letter.messages[0].from_email = "newsletter@helix.example"
+    machine = Acquaintance(strangers=frozenset({"newsletter@helix.example"}))
+    assert view(letter, acquaintance=machine).messages[0].signals is None

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from itertools import count
 from typing import Any
 from uuid import uuid4
 
@@ -30,7 +31,10 @@ Interpose = Callable[[Office, Callable[[str, str, httpx.Response], httpx.Respons
 
 
 async def test_triage_says_whose_turn_it_is_how_long_and_what_is_new(steady: Steady) -> None:
-    async with open_office() as office:
+    numbers = count()  # what ids cost decides how many words are shown
+    store = Store(clock=Clock(), ids=lambda: f"c{next(numbers):024d}")
+    load_demo(store)
+    async with open_office(store=store, user=DEMO_USER) as office:
         page = await office.call("triage_inbox", limit=50)
         rows = {subject_of(row): row for row in page["threads"]}
         assert [page["total"], len(rows), page["zone"]] == [37, 37, "Europe/Berlin"]
@@ -39,29 +43,29 @@ async def test_triage_says_whose_turn_it_is_how_long_and_what_is_new(steady: Ste
             [
                 {
                     "thread_id": "<1>",
-                    "mail": "c.achterberg@brightwater.example | RFQ 88-1420 Swindon DC: commercial clarification round 2 | The rate. At minus 8 % with 36 months I can recommend award without another round. Failin…",
+                    "mail": "c.achterberg@brightwater.example | RFQ 88-1420 Swindon DC: commercial clarification round 2 | The rate. At minus 8 % with 36 months I can recommend award without another rou…",
                     "turn": "yours",
                     "days": 3,
-                    "follow_up": "due 17 Nov 09:00, they have replied: Answer Colin as soon as Tobias has said how far we go",
+                    "follow_up": "due 17 Nov 09:00, they wrote last: Answer Colin as soon as Tobias has said how far we go",
                     "records": "contact Colin Achterberg, Brightwater, opportunity Brightwater: Swindon, 18 ro…",
                 },
                 {
                     "thread_id": "<2>",
-                    "mail": "dana.whitfield@helix-logistics.example | Leipzig pilot: results and what comes next | Maya, a friendly warning: the board pack for the meeting on Monday, 23 November closes to…",
+                    "mail": "dana.whitfield@helix-logistics.example | Leipzig pilot: results and what comes next | Maya, a friendly warning: the board pack for the meeting on Monday, 23 November…",
                     "turn": "yours",
                     "days": 1,
-                    "follow_up": "18 Nov 17:00, they have replied: Ruth wants the three-year figure before her board pack clos…",
+                    "follow_up": "18 Nov 17:00, they wrote last: Ruth wants the three-year figure before her board pack clos…",
                     "records": "account Helix Logistics B.V., opportunity Helix: rollout, 40 robots,…",
                 },
                 {
                     "thread_id": "<3>",
-                    "mail": "camille@atelier-dubois.example | Démonstration à Lyon : suite | Voici les photos. Tout est à l’horizontale, ouf ! Combien coûterait la pince G3 pour quat…",
+                    "mail": "camille@atelier-dubois.example | Démonstration à Lyon : suite | Voici les photos. Tout est à l’horizontale, ouf ! Combien coûterait la pince G3…",
                     "turn": "yours",
                     "days": 0,
                 },
                 {
                     "thread_id": "<4>",
-                    "mail": "no-reply@tally-expenses.example | Approved: expense report ER-0931 (EUR 418.70) | Approved Your expense report ER-0931 was approved by…",
+                    "mail": "no-reply@tally-expenses.example | Approved: expense report ER-0931 (EUR 418.70) | Approved Your expense report ER-0931 was approv…",
                     "kind": "automatic",
                 },
                 {
@@ -123,6 +127,50 @@ async def test_an_automatic_reply_does_not_take_the_turn() -> None:
         assert "out of the office" in row["mail"]
 
 
+async def test_a_due_follow_up_of_an_older_thread_comes_first_on_the_first_page() -> None:
+    async with open_office() as office:
+        page = await office.call("triage_inbox", limit=5)
+        assert [row["follow_up"][:17] for row in page["threads"] if row.get("follow_up", "").startswith("due")] == [
+            "due 17 Nov 09:00,"
+        ]
+        assert page["threads"][0]["follow_up"].startswith("due ")
+        assert len(page["threads"]) == 6
+        second = await office.call("triage_inbox", limit=5, cursor=page["next_cursor"])
+        assert len(second["threads"]) == 5
+
+
+async def test_a_thread_without_new_messages_is_not_read_again() -> None:
+    async with open_office() as office:
+        first = await office.call("triage_inbox", limit=10)
+        reads = [path for _, path, _ in office.wire.requests if path.startswith("/threads/")]
+        chosen = first["threads"][1]["thread_id"]
+        await office.call("star_threads", thread_ids=[chosen])
+        await office.call("mark_read", thread_ids=[chosen])
+        await office.call("send_email", thread_id=chosen, body="I will look into it.")
+        office.wire.requests.clear()
+        second = await office.call("triage_inbox", limit=10)
+        again = [path for _, path, _ in office.wire.requests if path.startswith("/threads/")]
+        assert (len(reads), again) == (11, [f"/threads/{chosen}"])
+        (row,) = [row for row in second["threads"] if row["thread_id"] == chosen]
+        assert (row["turn"], row.get("unread")) == ("theirs", None)
+        office.clock.advance(minutes=6)
+        office.wire.requests.clear()
+        await office.call("triage_inbox", limit=10)
+        assert len([path for _, path, _ in office.wire.requests if path.startswith("/threads/")]) == 11
+
+
+async def test_what_gives_pause_is_said_in_the_row() -> None:
+    async with open_office() as office:
+        rows = (await office.call("triage_inbox", limit=50))["threads"]
+        seen = {row["mail"].partition(" ")[0]: row["signals"] for row in rows if "signals" in row}
+        assert seen == snapshot(
+            {
+                "procurement@vertex-fulfilment.example": "addressed_to_assistant",
+                "daniel.reyes@solano-pharrna.example": "look_alike",
+            }
+        )
+
+
 async def test_a_newsletter_is_nobodys_turn_and_its_text_is_not_shown() -> None:
     text = "This week in robots.\n\nYou receive this newsletter because you subscribed.\nUnsubscribe: https://news.example/leave"
     letter = received(text, hours=30, subject="Robot Weekly No. 12", sender="newsletter@news.example")
@@ -135,7 +183,7 @@ async def test_a_newsletter_is_nobodys_turn_and_its_text_is_not_shown() -> None:
         )
 
 
-async def test_a_follow_up_says_that_it_is_due_and_that_its_reply_has_come() -> None:
+async def test_a_follow_up_says_that_it_is_due_and_that_they_wrote_last() -> None:
     async with open_office(store=mailbox(sent("Here it is.", hours=50)), user=USER) as office:
         (thread_id,) = await office.thread_ids("sent")
         await office.call("set_follow_up", thread_id=thread_id, remind_at="2026-11-18T12:00:00+01:00", note="Ask Dana")
@@ -147,7 +195,7 @@ async def test_a_follow_up_says_that_it_is_due_and_that_its_reply_has_come() -> 
         )
         office.store.file_message(office.user_id, answer)
         (row,) = (await office.call("triage_inbox", folder="sent"))["threads"]
-        assert row["follow_up"] == "due 18 Nov 12:00, they have replied: Ask Dana"
+        assert row["follow_up"] == "due 18 Nov 12:00, they wrote last: Ask Dana"
 
 
 @needs_node
@@ -225,21 +273,20 @@ async def test_a_thread_that_vanishes_between_list_and_read_is_shown_as_the_list
 ) -> None:
     async with open_office() as office:
         gone = (await office.thread_ids())[0]
+        deletions = iter([2])
 
         def vanishing(method: str, path: str, response: httpx.Response) -> httpx.Response | None:
-            if path == "/threads":
-                office.store.delete(office.user_id, gone)
+            for _ in range(next(deletions, 0) if path == "/threads" else 0):
                 office.store.delete(office.user_id, gone)
             return None
 
         interpose(office, vanishing)
         page = await office.call("triage_inbox", limit=5)
-        assert len(page["threads"]) == 5
         (row,) = [row for row in page["threads"] if row["thread_id"] == gone]
         assert steady(row) == snapshot(
             {
                 "thread_id": "<1>",
-                "mail": "tobias@northwind-robotics.example +1 | Forecast | Brightwater: 6 % and 45 days, that is the floor. Not 8. Offer him the second spare unit i…",
+                "mail": "tobias@northwind-robotics.example +1 | Forecast",
                 "unread": True,
             }
         )

@@ -79,7 +79,7 @@ class Sheets:
             block = blocks[-1]
             if block.selectors is not None and not block.skipped:
                 text, nested = text.rpartition(";")[::2] if brace == "{" else (text, "")
-                if _MATTERS.search(text):
+                if text.strip():
                     yield Rule(block.selectors, text, self._layer(block.layer))
                 text = nested
             if brace == "{":
@@ -127,6 +127,11 @@ def _nested(outer: str, inner: str) -> str:
     return ",".join(
         part.replace("&", around) if "&" in part else f"{around} {part.strip()}" for part in split_list(inner)
     )
+
+
+def matters(block: str) -> bool:
+    """Whether a block may say something of what is seen; nearly all that do not are told at once."""
+    return _MATTERS.search(block) is not None
 
 
 def declarations(block: str, quirks: bool) -> list[Declaration]:
@@ -434,7 +439,8 @@ _ALIASES = {
     "-webkit-transform": "transform",
     "-webkit-clip-path": "clip-path",
     "-webkit-mask-image": "mask-image",
-    "-webkit-mask": "mask",
+    "mask": "mask-image",
+    "-webkit-mask": "mask-image",
     "-webkit-mask-box-image": "mask-image",
     "inline-size": "width",
     "block-size": "height",
@@ -473,7 +479,6 @@ _SHORTHANDS: dict[str, tuple[str, ...]] = {
     "font": ("font-size", "line-height"),
     "background": ("background-color", "background-image", "background-clip"),
     "-webkit-text-stroke": ("-webkit-text-stroke-width", "-webkit-text-stroke-color"),
-    "mask": ("mask-image",),
 }
 _EXPANDED = frozenset((*_CHECKS, *_ALIASES, *_SHORTHANDS))
 _UNITLESS_IN_QUIRKS = names(
@@ -564,16 +569,11 @@ def _stroke(value: str) -> tuple[str, ...]:
     return (widths[0] if widths else "0"), (colors[0] if colors else "currentcolor")
 
 
-def _mask(value: str) -> tuple[str, ...]:
-    return (value,)
-
-
 _EXPANDERS: dict[str, Callable[[str], tuple[str, ...]]] = {
     "overflow": _pairs,
     "font": _font,
     "background": _background,
     "-webkit-text-stroke": _stroke,
-    "mask": _mask,
     **dict.fromkeys(names("inset-inline inset-block margin-inline margin-block padding-inline padding-block"), _pairs),
 }
 
@@ -602,7 +602,6 @@ def substituted(value: str, variables: Mapping[str, str]) -> str | None:
 
 # Conditions
 
-_MEDIA_WORDS = re.compile(r"\(|\)|[^\s()]+")
 _FEATURE = re.compile(r"([\w-]+)\s*(?::\s*(.+))?", re.DOTALL)
 _RANGE = re.compile(r"([^<>=]+?)\s*(<=?|>=?|=)\s*([^<>=]+?)(?:\s*(<=?|>=?)\s*([^<>=]+))?", re.DOTALL)
 _HAS: dict[str, float] = {

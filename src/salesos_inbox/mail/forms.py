@@ -189,18 +189,20 @@ def _mime(text: str) -> Form:
 
 
 def _part(lines: Sequence[str]) -> _Part:
-    fields: dict[str, str] = {}
+    fields: dict[str, list[str]] = {}
     name = ""
+    end = len(lines)
     for number, line in enumerate(lines):
         field = _FIELD.fullmatch(line)
         if line[:1] in (" ", "\t") and name and line.strip():
-            fields[name] += " " + line.strip()
+            fields[name].append(line.strip())
         elif field:
             name = field[1].lower()
-            fields[name] = field[2]
+            fields[name] = [field[2]]
         else:
-            return _Part(fields, "\n".join(lines[number + (not line.strip()) :]))
-    return _Part(fields, "")
+            end = number + (not line.strip())
+            break
+    return _Part({name: " ".join(pieces) for name, pieces in fields.items()}, "\n".join(lines[end:]))
 
 
 def _parts_as_text(parts: Sequence[_Part]) -> Form:
@@ -389,14 +391,19 @@ def _is_uuencoded(line: str) -> bool:
 
 
 def _yenc(lines: Sequence[str], start: int, opening: re.Match[str]) -> _Block | None:
-    end = next((number for number in range(start + 1, len(lines)) if lines[number].startswith(("=yend", "=ybegin"))), 0)
-    if not end or lines[end].startswith("=ybegin"):
+    end = start + 1
+    while end < len(lines) and not _unquoted(lines[end]).startswith(("=yend", "=ybegin")):
+        end += 1
+    if end == len(lines) or _unquoted(lines[end]).startswith("=ybegin"):
         return None
     return _Block(end + 1, f"file {opening['yenc'].partition('name=')[2].strip()}", _FILE_IN_TEXT)
 
 
 def _base64(lines: Sequence[str], start: int, opening: re.Match[str]) -> _Block | None:
     width = len(opening["base64"])
+    sample = "".join(lines[start : start + _FEWEST_LINES])
+    if not _is_mixed(sample):
+        return None
     end = start
     while end < len(lines) and len(one := _unquoted(lines[end])) == width and _BASE64_LINE.fullmatch(one):
         end += 1
@@ -406,8 +413,7 @@ def _base64(lines: Sequence[str], start: int, opening: re.Match[str]) -> _Block 
         and re.fullmatch(r"[A-Za-z0-9+/]{2,}={0,2}", _unquoted(lines[end]))
     ):
         end += 1
-    sample = "".join(lines[start : start + _FEWEST_LINES])
-    return _Block(end, "data in base64") if end - start >= _FEWEST_LINES and _is_mixed(sample) else None
+    return _Block(end, "data in base64") if end - start >= _FEWEST_LINES else None
 
 
 def _is_mixed(sample: str) -> bool:

@@ -23,11 +23,24 @@ _ALT_SHOWN = 240
 _OPTIONS_SHOWN = 200
 
 _NEVER_SHOWN = names(
-    "head title style script template noembed noframes iframe audio video datalist progress meter param source track "
-    "base link meta rp"
+    "head title style script template noembed noframes iframe audio canvas video datalist progress meter param source "
+    "track base link meta rp"
 )
 _WITHOUT_WORDS_OF_A_SENDER = names("head title style script rp")
-_NEVER_SHOWN_IN_DRAWINGS = names("desc defs metadata symbol annotation annotation-xml")
+_NEVER_SHOWN_IN_DRAWINGS = names(
+    "desc defs metadata symbol clipPath mask pattern marker annotation annotation-xml mphantom"
+)
+_PRESENTED_IN_DRAWINGS = {
+    "display": "display:{}",
+    "visibility": "visibility:{}",
+    "opacity": "opacity:{}",
+    "fill-opacity": "opacity:{}",
+    "font-size": "font-size:{}",
+    "x": "position:relative;left:{}",
+    "y": "position:relative;top:{}",
+}
+"""Attributes of drawings that can hide words, as style says it; weaker than any style sheet."""
+_BARE_NUMBER = re.compile(r"\s*[+-]?[\d.]+\s*")
 _PARAGRAPHS = names("p h1 h2 h3 h4 h5 h6 blockquote ul ol dl menu dir table pre figure fieldset form")
 _BLOCKS = _PARAGRAPHS | names(
     "address article aside body caption center details dd dialog div dt figcaption footer header hgroup html legend li "
@@ -79,7 +92,7 @@ def html_to_text(html: str, parts: Parts | None = None) -> HtmlText:
 
     taken = bounded(html.encode("utf-8", "replace").decode())
     tree = LexborHTMLParser(taken.html)
-    walk = _Walk(tree, parts(tree) if parts else {})
+    walk = _Walk(tree, parts(tree) if parts else {}, taken.later_styles)
     links = tuple(walk.links.values())
     text, quoted, signature = (
         _with_links(walk.writers[part], links, notes)
@@ -130,7 +143,7 @@ class _Element(NamedTuple):
 class _Walk:
     """One pass over a tree, in document order, without recursion."""
 
-    def __init__(self, tree: "LexborHTMLParser", parts: Mapping[int, Part]) -> None:
+    def __init__(self, tree: "LexborHTMLParser", parts: Mapping[int, Part], later_styles: Iterable[str]) -> None:
         self._said: list[str] = []
         self.writers = {part: Writer(self._said) for part in (None, *Part)}
         self.writer = self.writers[None]
@@ -142,26 +155,29 @@ class _Walk:
         self._labels = 0
         self._fields = 0
         self._base = ""
-        self._sheet = StyleSheet(tree)
+        self._sheet = StyleSheet(tree, later_styles)
         self._ahead: list[tuple[LexborNode, Look, _Place] | Step] = []
         if base := tree.css_first("base[href]"):
             self._base = base_address(base.attributes.get("href") or "")
         if tree.root is not None:
             self._ahead.append((tree.root, PAGE_LOOK, _Place()))
-        while self._ahead:
-            ahead = self._ahead.pop()
-            if callable(ahead):
-                ahead()
-            else:
-                self._enter(*ahead)
+        self._go_through()
 
-    def _enter(self, node: "LexborNode", look: Look, place: _Place) -> None:
-        if self._parts and (part := self._parts.get(node.mem_id)):
-            self._ahead.append(self._turn_to(self.writers[part]))
-        if node.is_text_node:
-            self._say(node.text_content or "", look, place)
-        elif node.is_element_node:
-            self._element(node, plain_name(node.tag or ""), look, place)
+    def _go_through(self) -> None:
+        ahead, parts = self._ahead, self._parts
+        while ahead:
+            next_one = ahead.pop()
+            if callable(next_one):
+                next_one()
+                continue
+            node, look, place = next_one
+            if parts and (part := parts.get(node.mem_id)):
+                ahead.append(self._turn_to(self.writers[part]))
+            tag = node.tag or ""
+            if tag == "-text":
+                self._say(node.text_content or "", look, place)
+            elif not tag.startswith("-"):
+                self._element(node, plain_name(tag), look, place)
 
     def _element(self, node: "LexborNode", tag: str, look: Look, place: _Place) -> None:
         if tag in _NEVER_SHOWN or (place.drawing and tag in _NEVER_SHOWN_IN_DRAWINGS):
@@ -169,6 +185,11 @@ class _Walk:
                 self._hide(_all_text(node))
             return
         attributes = node.attributes
+        if "popover" in attributes:
+            self._hide(_all_text(node))
+            return
+        if place.drawing and (presented := _presented(attributes)):
+            look = look_of(look, node, tag, {"style": presented}, self._sheet)
         look = look_of(look, node, tag, attributes, self._sheet)
         if look.gone:
             self._descend(node, look, place)
@@ -191,9 +212,10 @@ class _Walk:
             self._descend(node, look, inside)
 
     def _descend(self, node: "LexborNode", look: Look, place: _Place) -> None:
+        ahead = self._ahead
         child = node.last_child
         while child is not None:
-            self._ahead.append((child, look, place))
+            ahead.append((child, look, place))
             child = child.prev
 
     def _turn_to(self, writer: Writer) -> Step:
@@ -443,6 +465,16 @@ _OPENERS: dict[str, _Opener] = {
     "strike": _around("~~", "~~"),
     "del": _around("~~", "~~"),
 }
+
+
+def _presented(attributes: Attributes) -> str:
+    """The style that the attributes of a part of a drawing stand for, as far as it can hide words."""
+    given = ((form, attributes[name] or "") for name, form in _PRESENTED_IN_DRAWINGS.items() if name in attributes)
+    return ";".join(form.format(f"{value}px" if _is_size(form, value) else value) for form, value in given)
+
+
+def _is_size(form: str, value: str) -> bool:
+    return "opacity" not in form and _BARE_NUMBER.fullmatch(value) is not None
 
 
 def _short(text: str, limit: int) -> str:

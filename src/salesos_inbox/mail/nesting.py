@@ -49,6 +49,8 @@ _RAW = {
 } | {"plaintext": re.compile(r"\Z")}
 """Elements in which no tag is read, and what ends them."""
 
+_STYLE_TAG = re.compile(r"<(?P<end>/?)style(?=[ \t\n\r\f/>])[^>]*+>?", re.IGNORECASE | re.ASCII)
+
 _PLAIN = r"\1x-"
 _VOID = names(
     "html head body area base basefont bgsound br col colgroup embed frame hr image img input keygen link meta param "
@@ -91,6 +93,20 @@ class Bounded(NamedTuple):
 
     html: str
     cut: bool
+    rest: str = ""
+
+    @property
+    def later_styles(self) -> list[str]:
+        """The style sheets in what was cut off, for they say how its beginning looks as well."""
+        sheets: list[str] = []
+        begin: int | None = None
+        for tag in _STYLE_TAG.finditer(self.rest):
+            if begin is None:
+                begin = None if tag["end"] else tag.end()
+            elif tag["end"]:
+                sheets.append(self.rest[begin : tag.start()])
+                begin = None
+        return sheets if begin is None else [*sheets, self.rest[begin:]]
 
 
 def bearable(html: str) -> str:
@@ -99,23 +115,36 @@ def bearable(html: str) -> str:
 
 
 def bounded(html: str) -> Bounded:
-    """The HTML as far as it is bearable.
+    """The HTML as far as it is bearable, and the rest of it where it was cut.
 
     In HTML that is large, or leaves much formatting open, the tags that are hard to foresee lose what is special about
     them and become names of no meaning (`<x-svg>`, `<x-font>`); `plain_name` tells what they were.
     """
     taken = html[:MAX_CHARACTERS]
     tags = taken.count("<")
-    formatting = _FORMATTING_TAG.findall(taken).count("<")
     is_short = len(taken) <= _HARMLESS_CHARACTERS and tags <= _HARMLESS_TAGS
-    if is_short and tags * formatting <= _MAX_REOPENED:
-        return Bounded(taken, len(taken) < len(html))
+    if is_short and (tags**2 <= _MAX_REOPENED or tags * _formatting(taken) <= _MAX_REOPENED):
+        return _cut(taken, len(taken), html[MAX_CHARACTERS:])
     plain = _UNSURE_TAG.sub(_PLAIN, taken)
     end = _Reading().end(plain)
     if end is None:
         plain = _FORMATTING_TAG.sub(_PLAIN, plain)
         end = _Reading().end(plain) or 0
-    return Bounded(plain[:end], end < len(plain) or len(taken) < len(html))
+    return _cut(plain, end, html[MAX_CHARACTERS:])
+
+
+def _formatting(html: str) -> int:
+    return _FORMATTING_TAG.findall(html).count("<")
+
+
+def _cut(html: str, end: int, more: str) -> Bounded:
+    """The HTML up to a place; a style sheet that is open there belongs to the rest."""
+    taken = html[:end]
+    if end == len(html) and not more:
+        return Bounded(taken, cut=False)
+    small = taken.lower()
+    opened, closed = small.rfind("<style"), small.rfind("</style")
+    return Bounded(taken, cut=True, rest=html[opened if opened > closed else end :] + more)
 
 
 def plain_name(tag: str) -> str:

@@ -231,26 +231,32 @@ _HEADER_AHEAD = re.compile(r"[>\s*_|]*+[^\W\d_][^\n:：]{0,28}[:：]")
 _UNKNOWN_LABEL = re.compile(r"[\s*_]*[^\W\d_][\w-]{0,20}(?: [\w-]{1,20})?[*_]?[:：]\s")
 _LINE_OF_MARKS = re.compile(r"_{5,}|-{3,}|\*{3,}|={5,}|─{3,}")
 
+_ANSWERS_AND_PLACES = (
+    (r"answers?|answered|comments?|commented|replies|replied|responses|responded|notes|remarks|thoughts", r"below"),
+    (
+        r"answers?|answered|comments?|commented|replies|replied|responses?|responded|notes|remarks|thoughts|mine|see",
+        r"in-?line|in (?:red|blue|green|bold|purple|orange)|between (?:the|your) lines|"
+        r"with(?:in)? (?:the|your) (?:text|mail|e-?mail|message)",
+    ),
+    (
+        r"antwort(?:en)?|anmerkungen|kommentare?|rückmeldung(?:en)?",
+        r"unten|im text|dazwischen|direkt|in (?:rot|blau|grün|fett)|rot|blau|grün",
+    ),
+    (r"réponses?|commentaires?", r"ci-dessous|dans le texte|plus bas|en (?:rouge|bleu|vert|gras)"),
+    (r"respuestas?|comentarios?", r"abajo|debajo|entre líneas|en (?:rojo|azul|verde|negrita)"),
+    (r"rispost[ae]|commenti", r"sotto|in calce|nel testo|in (?:rosso|blu|verde|grassetto)"),
+    (r"respostas?|comentários", r"abaixo|em (?:vermelho|azul|verde|negrito)"),
+    (r"antwoord(?:en)?|opmerkingen|reacties", r"onder|hieronder|tussen|in (?:rood|blauw|groen)"),
+    (r"svar|kommentarer", r"nedan|nedenfor|inne i|i (?:rött|rødt|blått|blåt)"),
+    (r"ответы|ответил[аи]?|комментарии", r"ниже|в тексте|красным|синим|на (?:красном|синем)"),
+    (r"odpowiedzi|odpowiadam|komentarze", r"poniżej|w tekście|na czerwono"),
+)
 _ANSWERED_WITHIN = re.compile(
-    r"\bin-?\s?line\b|\b(?:comments?|answers?|repl(?:y|ies)|responses?|notes|remarks)\b[^.\n]{0,30}\b(?:below|between|"
-    r"within)\b|"
-    r"\b(?:below|see)\b[^.\n]{0,20}\b(?:my )?(?:answers|comments|replies|responses)\b|\b(?:answered|replied|"
-    r"commented) below\b|"
-    r"\bin (?:red|blue|green|bold|purple|orange)\b|\bmy (?:answers|comments|replies) in\b|"
-    r"\b(?:antworten|anmerkungen|kommentare|rückmeldung(?:en)?)\b[^.\n]{0,30}\b(?:unten|im text|dazwischen|direkt|rot|"
-    r"blau|grün)\b|"
-    r"\bin (?:rot|blau|grün|fett)\b|\bsiehe (?:unten|im text)\b|"
-    r"\ben (?:rouge|bleu|vert|gras)\b|\b(?:réponses?|commentaires?)\b[^.\n]{0,30}\b(?:ci-dessous|dans le texte|"
-    r"plus bas)\b|"
-    r"\ben (?:rojo|azul|verde|negrita)\b|\b(?:respuestas?|comentarios?)\b[^.\n]{0,30}\b(?:abajo|debajo|entre líneas)\b|"
-    r"\bin (?:rosso|blu|verde|grassetto)\b|\b(?:risposte|risposta|commenti)\b[^.\n]{0,30}\b(?:sotto|in calce|"
-    r"nel testo)\b|"
-    r"\bem (?:vermelho|azul|verde|negrito)\b|\b(?:respostas?|comentários)\b[^.\n]{0,30}\b(?:abaixo)\b|"
-    r"\bin (?:rood|blauw|groen)\b|\b(?:antwoorden|opmerkingen|reacties)\b[^.\n]{0,30}\b(?:onder|hieronder|tussen)\b|"
-    r"\bi (?:rött|rødt|blått|blåt)\b|\b(?:svar|kommentarer)\b[^.\n]{0,20}\b(?:nedan|nedenfor|inne i)\b|"
-    r"\bна (?:красном|синем)\b|\b(?:красным|синим|ответы ниже|комментарии ниже)\b|na czerwono|poniżej w tekście|"
-    r"インライン|"
-    r"红色|蓝色",
+    "|".join(
+        rf"\b(?:{answers})\b[^.\n]{{0,30}}\b(?:{places})\b|\b(?:{places})\b[^.\n]{{0,20}}\b(?:{answers})\b"
+        for answers, places in _ANSWERS_AND_PLACES
+    )
+    + "|インライン|红色|蓝色",
     re.IGNORECASE,
 )
 """How writers say that they answered within a quote, where nothing marks what is theirs."""
@@ -309,7 +315,8 @@ def _parted(lines: list[str], start: int, end: int) -> SplitText:
 def _is_marked(line: str) -> bool:
     """Whether a line begins with ">", with the initials of a writer before it or not."""
     return (
-        _MARK.match(line) is not None
+        ">" in line
+        and _MARK.match(line) is not None
         and not _END_OF_ATTRIBUTION.match(line)
         and not (line.startswith(">>> ") and _matches(_ORIGINAL, line))
     )
@@ -352,7 +359,8 @@ def _first_forward(lines: list[str], blocks: list[tuple[int, int]]) -> int:
     """The first line that introduces forwarded mail, unless a quote has it inside."""
     firsts = {first for first, _ in blocks}
     for number, line in enumerate(lines):
-        if (number in firsts or not _is_marked(line)) and _matches(_FORWARD, line):
+        may_introduce = line.rstrip().endswith(("-", ":", "："))
+        if may_introduce and (number in firsts or not _is_marked(line)) and _matches(_FORWARD, line):
             return number
     return len(lines)
 
@@ -440,7 +448,8 @@ def _end_of_headers(lines: list[str], start: int, *, enough: int = 0) -> int | N
 
 def _is_header(line: str) -> bool:
     line = line[:_LONGEST_LINE]
-    return _HEADER_AHEAD.match(line) is not None and _HEADER.fullmatch(line) is not None
+    has_colon = ":" in line or "：" in line
+    return has_colon and _HEADER_AHEAD.match(line) is not None and _HEADER.fullmatch(line) is not None
 
 
 def _unmarked_attribution(lines: list[str], last: int, blocks: list[tuple[int, int]]) -> tuple[int, int | None]:
@@ -612,6 +621,8 @@ _SIGNED = (
     "[class*=yahoo-signature], .tutanota_signature, .-x-evo-signature-wrapper, #signature_block, .nylas-signature"
 )
 _OF_INTEREST = f"{_CITED}, {_CONTAINERS}, {_STARTS}, {_SIGNED}"
+_NAMED_IN_ANY_WAY = "[class], [id], [name], [type=cite], [data-marker], [data-smartmail], [style*=border-top]"
+"""What each of these has one of: asked first, as it is told far sooner."""
 _UNSEEN_ELEMENTS = frozenset(("style", "script", "head", "title", "template"))
 _BREAKS = frozenset(
     ("br", "hr", "p", "div", "table", "blockquote", "ul", "ol", "pre", "h1", "h2", "h3", "li", "tr", "td")
@@ -628,7 +639,7 @@ def parts_of(tree: "LexborHTMLParser", *, forwarded: bool = False) -> dict[int, 
     "> " or a sentence above a plain quote, is for `split_quoted` to find in the text.
     """
     body = tree.body
-    if body is None or body.css_first(_OF_INTEREST) is None:
+    if body is None or body.css_first(_NAMED_IN_ANY_WAY) is None or body.css_first(_OF_INTEREST) is None:
         return {}
     return _Marking(body, forwarded=forwarded).parts()
 
@@ -758,7 +769,8 @@ class _Marking:
         introduced = introduced or bool(heading) or _introduces_itself(node, self._body)
         if self._runs and not self._written_since and not self._runs[-1].to_the_end:
             run = self._runs[-1]
-            self._runs[-1] = _Run(run.nodes + nodes, run.introduced or introduced, to_the_end)
+            run.nodes += nodes
+            run.introduced, run.to_the_end = run.introduced or introduced, to_the_end
         else:
             self._runs.append(_Run(nodes, introduced, to_the_end))
         self._lines, self._written_since = [[]], 0

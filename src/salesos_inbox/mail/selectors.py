@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from salesos_inbox.mail.nesting import names
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 _MOST_PARTS = 60
 _DEEPEST = 8
 _MOST_STEPS = 150_000
+_LONGEST_KEPT = 200
+"""Characters of a selector that is kept from mail to mail, as those of one sender have the same style sheet."""
 
 _ESCAPE = re.compile(r"\\(?:([0-9a-fA-F]{1,6})\s?|([^\n]))")
 _LETTER = r"[^\x00-,./:-@\[-^`{-\x7f]"
@@ -65,6 +68,7 @@ class Document:
         self._tree = tree
         self._marks: frozenset[str] | None = None
         self.steps = _MOST_STEPS
+        self.known: dict[tuple[int, int, int], bool] = {}
         self._elements: dict[int, Element] = {}
 
     @property
@@ -213,11 +217,6 @@ class Selector:
     specificity: Specificity
     key: str
     needs: frozenset[str] = frozenset()
-    _known: dict[tuple[int, int], bool] = field(default_factory=dict[tuple[int, int], bool])
-
-    def ends_in(self, element: Element) -> bool:
-        """Whether an element matches the last compound."""
-        return _passes(element, self.compounds[0])
 
     def matches(self, element: Element) -> bool:
         """Whether an element matches. Raises TooManySteps."""
@@ -233,13 +232,14 @@ class Selector:
         if at == len(self.combinators):
             return True
         combinator = self.combinators[at]
-        key = (at, id(element.parent if combinator in " >" else element))
-        if key not in self._known:
-            self._known[key] = any(
+        key = (id(self), at, id(element.parent if combinator in " >" else element))
+        known = element.document.known
+        if key not in known:
+            known[key] = any(
                 _passes(candidate, self.compounds[at + 1]) and self._rest(candidate, at + 1)
                 for candidate in _candidates(element, combinator)
             )
-        return self._known[key]
+        return known[key]
 
 
 def _passes(element: Element, tests: tuple[Test, ...]) -> bool:
@@ -295,6 +295,12 @@ def _unescape(escape: re.Match[str]) -> str:
 
 def selector(text: str, quirks: bool, deep: int = 0) -> Selector | None:
     """Read one selector; None for one that is good but matches no element. Raises NotASelector."""
+    read = _read if len(text) <= _LONGEST_KEPT else _read.__wrapped__
+    return read(text, quirks, deep)
+
+
+@lru_cache(1024)
+def _read(text: str, quirks: bool, deep: int) -> Selector | None:
     if deep > _DEEPEST:
         raise NotASelector
     text = text.strip()

@@ -17,7 +17,7 @@ from salesos_inbox.mail.links import Link
 from salesos_inbox.mail.lookalikes import look_alike
 from salesos_inbox.mail.nesting import names
 from salesos_inbox.mail.reading import Reading
-from salesos_inbox.mail.unicode import clean, printable
+from salesos_inbox.mail.unicode import clean
 
 MOST_UNSEEN = 20
 """So many unseen characters stand in a message by chance: soft hyphens, marks of a byte order, what editors leave."""
@@ -25,8 +25,11 @@ FEWEST_HIDDEN = 20
 """Fewer hidden characters are no text: a bullet, "&nbsp;", an empty cell's word."""
 _HOSTS_COMPARED = 50
 _NAMED = 3
+_PREHEADER = 200
+"""Newsletters hide less than so many letters as a second line for lists of mail."""
 
 _BARE_ADDRESS = re.compile(r"(?:\d{1,3}(?:\.\d{1,3}){3}|0x[0-9a-f]+|\d{8,10}|.*:.*)\Z", re.IGNORECASE)
+_PLAIN_DOMAIN = re.compile(r"(?=.{1,60}\Z)(?:[^\W_]{1,24}(?:-[^\W_]{1,24}){0,2}\.){1,4}[^\W_]{2,24}")
 _SCRIPTED = re.compile(r"(?:javascript|vbscript|data):", re.IGNORECASE)
 _ADDRESS = re.compile(r"[\w.+'-]+@((?:[\w-]+\.)+[^\W\d_]{2,})")
 _PROGRAMS = names(
@@ -43,6 +46,7 @@ class Signal(StrEnum):
     ADDRESSED_TO_ASSISTANT = "addressed_to_assistant"
     HIDDEN_TEXT = "hidden_text"
     UNSEEN_CHARACTERS = "unseen_characters"
+    OWN_ADDRESS = "own_address"
     LOOK_ALIKE = "look_alike"
     SENDER_NAME = "sender_name"
     MISMATCHED_LINK = "mismatched_link"
@@ -60,17 +64,21 @@ def signals(
     attachment_names: Sequence[str] = (),
     known_domains: Collection[str] = (),
     first_contact: bool | None = None,
+    own_address: bool = False,
+    is_mass: bool = False,
 ) -> tuple[str, ...]:
     """Return each fact as `code: sentence`, none of them twice.
 
     `known_domains` are the user's own and those of people they wrote to; `first_contact` says whether the sender is
-    new to them, None where that is not known.
+    new to them, None where that is not known; `own_address` that it names the user as its sender; `is_mass` that it
+    went to many or a machine sent it, so that a hidden preheader is no news.
     """
     facts: Iterator[tuple[Signal, str | None]] = iter(
         (
             (Signal.ADDRESSED_TO_ASSISTANT, _addressed(reading, sender_name, subject, attachment_names)),
-            (Signal.HIDDEN_TEXT, _hidden(reading)),
+            (Signal.HIDDEN_TEXT, _hidden(reading, is_mass=is_mass)),
             (Signal.UNSEEN_CHARACTERS, _unseen(reading, sender_name, subject, attachment_names)),
+            (Signal.OWN_ADDRESS, "it came in with the user's own address as its sender" if own_address else None),
             (Signal.LOOK_ALIKE, _alike(sender, reading.links, known_domains)),
             (Signal.SENDER_NAME, _misnamed(sender_name, sender)),
             (Signal.MISMATCHED_LINK, _mismatched(reading.links)),
@@ -95,9 +103,9 @@ def _addressed(reading: Reading, sender_name: str, subject: str, attachment_name
     return f"{_listed(speaking)} {_verb(speaking, 'speaks', 'speak')} to an AI assistant" if speaking else None
 
 
-def _hidden(reading: Reading) -> str | None:
+def _hidden(reading: Reading, *, is_mass: bool) -> str | None:
     shown = len("".join(clean(reading.hidden).text.split()))
-    if shown < FEWEST_HIDDEN:
+    if shown < (_PREHEADER if is_mass and not speaks_to_assistant(reading.hidden) else FEWEST_HIDDEN):
         return None
     count = shown if len(reading.hidden) < HIDDEN_SAMPLE else reading.hidden_chars
     return f"{count} characters that a reader would not see, left out"
@@ -114,7 +122,7 @@ def _unseen(reading: Reading, sender_name: str, subject: str, attachment_names: 
 def _alike(sender: str, links: Iterable[Link], known: Collection[str]) -> str | None:
     domain = sender.rpartition("@")[2]
     if (resembled := look_alike(domain, known)) is not None:
-        return f"the sender's domain resembles {printable(resembled, 80)}"
+        return f"the sender's domain resembles {_named(resembled)}"
     if _is_disguised(domain):
         return "the sender's domain has letters of another script that look Latin"
     hosts: dict[str, int] = {}
@@ -123,10 +131,15 @@ def _alike(sender: str, links: Iterable[Link], known: Collection[str]) -> str | 
             hosts.setdefault(link.host, link.number)
     for host, number in hosts.items():
         if (resembled := _resembled(host, known)) is not None:
-            return f"the host of link {number} resembles {printable(resembled, 80)}"
+            return f"the host of link {number} resembles {_named(resembled)}"
         if _is_disguised(host):
             return f"the host of link {number} has letters of another script that look Latin"
     return None
+
+
+def _named(known: str) -> str:
+    """Return a known domain, or that it is one: it may be that of a bystander, and long enough to say much."""
+    return known if _PLAIN_DOMAIN.fullmatch(known) else "that of somebody the user wrote to"
 
 
 def _resembled(host: str, known: Collection[str]) -> str | None:

@@ -48,10 +48,10 @@ _SENT_FROM = {
     "pl": rf"wysłan[eoya] (?:z|ze|przy|za pomocą).*{_DEVICE}.*|pobierz (?:aplikację )?outlook dla .*",
     "cs": rf"odesláno (?:z|ze|pomocí).*{_DEVICE}.*|(?:získat|stáhnout) outlook pro .*|odoslané z .*{_DEVICE}.*",
     "ro": rf"trimis (?:de pe|din|cu).*{_DEVICE}.*|obțineți outlook pentru .*",
-    "hu": rf".*{_DEVICE}.* küldve.*|az outlook .* beszerzése.*|.*{_DEVICE}.*ról küldve.*",
+    "hu": rf"(?=.* küldve).*{_DEVICE}.* küldve.*|az outlook .* beszerzése.*",
     "ru": rf"отправлено (?:с|из|от).*{_DEVICE}.*|отправлено с iphone.*",
     "uk": rf"надіслано (?:з|із|від).*{_DEVICE}.*",
-    "tr": rf".*{_DEVICE}.*(?:gönderildi|gönderilmiştir).*|(?:ios|android) için outlook.*",
+    "tr": rf"(?=.*gönderil).*{_DEVICE}.*(?:gönderildi|gönderilmiştir).*|(?:ios|android) için outlook.*",
     "el": rf"στάλθηκε από .*{_DEVICE}.*",
     "ja": r"(?:iphone|ipad|android).{0,12}から送信.*|.{0,24}から送信(?:しています|されました)?",
     "zh": r"(?:发自|發自|从我的|從我的|来自我的|傳送自|发送自).{1,40}",
@@ -174,10 +174,11 @@ def _last_written(lines: list[str]) -> int | None:
 def _delimited(tail: list[str]) -> int | None:
     """Where the last delimiter stands with little enough under it."""
     for number in range(len(tail) - 1, -1, -1):
-        under = [line for line in tail[number + 1 :] if line.strip()]
-        if _EXACT_DELIMITER.fullmatch(tail[number]):
-            return number if len(under) <= _LINES_UNDER["exact"] else None
-        if _BARE_DELIMITER.fullmatch(tail[number]):
+        exact = _EXACT_DELIMITER.fullmatch(tail[number])
+        if exact or _BARE_DELIMITER.fullmatch(tail[number]):
+            under = [line for line in tail[number + 1 :] if line.strip()]
+            if exact:
+                return number if len(under) <= _LINES_UNDER["exact"] else None
             certain = under and len(under) <= _LINES_UNDER["bare"] and not any(map(_is_prose, under))
             return number if certain else None
     return None

@@ -37,6 +37,7 @@ from salesos_inbox.mail.css import (
     declarations,
     length,
     longhands,
+    matters,
     media,
     number,
     substituted,
@@ -291,10 +292,10 @@ class StyleSheet:
     Selectors that end in a class, an id or a tag are asked only of elements that have it. Matching takes 150,000 steps
     at most, twenty times what the heaviest newsletter seen needs. From there on such a selector counts as matching
     whatever has the tag, class or id it ends in, and of its rule only what hides is taken: a style sheet made to be
-    slow hides too much rather than too little.
+    slow hides too much rather than too little. `later` are the sheets of a part of the mail that is not in the tree.
     """
 
-    def __init__(self, tree: "LexborHTMLParser") -> None:
+    def __init__(self, tree: "LexborHTMLParser", later: Iterable[str] = ()) -> None:
         self.quirks = _in_quirks_mode(tree)
         self._document = Document(tree, self.quirks)
         self._simple: dict[str, list[tuple[Rule, Specificity, int]]] = {}
@@ -314,13 +315,16 @@ class StyleSheet:
             if kind == "text/css" and media(attributes.get("media") or ""):
                 for rule in sheets.rules(node.text()):
                     self._add(rule)
+        for text in later:
+            for rule in sheets.rules(text):
+                self._add(rule)
 
     def stated(self, node: "LexborNode", tag: str, attributes: Attributes) -> Css:
         """What the rules and its own style say of an element: the strongest of each property."""
-        classes, identity = attributes.get("class") or "", attributes.get("id") or ""
         style = attributes.get("style") or ""
         if not self._order:
-            return self._of(("", "", "", style), (), style) if style else _NOTHING_STATED
+            return self._of((style,), (), style) if style else _NOTHING_STATED
+        classes, identity = attributes.get("class") or "", attributes.get("id") or ""
         if self.quirks:
             classes, identity = classes.lower(), identity.lower()
         names_ = (tag, classes, identity)
@@ -368,7 +372,9 @@ class StyleSheet:
                     key = (mark + name).lower() if self.quirks else mark + name
                     tag = "" if tag == "*" else tag.lower()
                     simple.append((tag + key or "*", (int(mark == "#"), int(mark == "."), int(bool(tag)))))
-                elif not self._document.lacks(part) and (one := selector(part, self.quirks)) is not None:
+                elif self._document.lacks(part):
+                    continue
+                elif matters(rule.block) and (one := selector(part, self.quirks)) is not None:
                     read.append(one)
         except NotASelector:
             return
@@ -438,13 +444,14 @@ def look_of(parent: Look, node: "LexborNode", tag: str, attributes: Attributes, 
         hints = tuple([(name, "" if name == "href" else attributes[name]) for name in attributes if name in _HINTS])
     place = node.mem_id if "position" in css else 0
     over = bool(css) and _overlays(css) and sheet.has_picture_near(node)
-    key = (parent, tag, hints, id(css), place, over) if css else (parent, tag, hints)
+    kind = _KINDS.get(tag, "span")
+    key = (parent, kind, hints, id(css), place, over) if css else (parent, kind, hints)
     look = sheet.looks.get(key)
     if look is None:
         items = tuple(css.items())
         is_common = not (place or parent.variables) and all(map(_is_short, items + hints))
         draw = _drawn if is_common else _drawn.__wrapped__
-        look = sheet.looks[key] = draw(parent, None if is_common else node, tag, hints, items, sheet.quirks, over)
+        look = sheet.looks[key] = draw(parent, None if is_common else node, kind, hints, items, sheet.quirks, over)
     return look
 
 
@@ -452,7 +459,7 @@ def _is_short(said: tuple[str, str | None]) -> bool:
     return len(said[1] or "") <= _LONGEST_VALUE_KEPT and not said[0].startswith("--")
 
 
-@lru_cache(2048)
+@lru_cache(4096)
 def _drawn(
     parent: Look, node: "LexborNode | None", tag: str, hints: Hints, items: Items, quirks: bool, over: bool
 ) -> Look:
@@ -477,7 +484,7 @@ def _overlays(css: Css) -> bool:
 _letters = lru_cache(2048)(Letters)
 _colors = lru_cache(2048)(Colors)
 _place = lru_cache(2048)(Place)
-_look = lru_cache(2048)(Look)
+_look = lru_cache(4096)(Look)
 
 
 class _Drawing:
@@ -926,6 +933,13 @@ _PAINTED = frozenset((*_CONTROLS, "mark", "dialog", "body", "svg"))
 _PAINTED_LONG_AGO = _PAINTED | {"table"}
 _PAINTS = names("bgcolor background text color link href fill")
 _DRAWN = names("svg g text tspan textpath")
+_OF_THEIR_OWN = names("html body table a font mark dialog details").union(
+    _CONTROLS, _RELATIVE_SIZES, _PREFORMATTED, _DRAWN
+)
+_KINDS = {tag: {"block": "div", "row": "tr", "cell": "td"}.get(box, tag) for tag, box in _BOXES.items()} | {
+    tag: tag for tag in _OF_THEIR_OWN
+}
+"""For each tag one that looks the same where no style says otherwise; the others look like a <span>."""
 
 
 def _with_variables(inherited: Mapping[str, str], css: Css, quirks: bool) -> tuple[Mapping[str, str], Css]:

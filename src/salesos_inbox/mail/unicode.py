@@ -92,8 +92,9 @@ _NEEDLESS_DIRECTION = re.compile(
 _RIGHT_TO_LEFT = re.compile(
     "[\u0590-\u061b\u061d-\u08ff\ufb1d-\ufdcf\ufdf0-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]"
 )
-_MAYBE_MARKS = re.compile(rf"[^\w\s\x00-\x7f]{{{_MOST_MARKS + 1},}}")
-_WIDE = re.compile(rf"[^\S\n](?=[^\S\n]{{{_WIDEST_BLANK}}})[^\S\n]+")
+# A set of characters at the front, and no repetition of it, lets the search skip to where one of them stands.
+_MAYBE_MARKS = re.compile(rf"[^\w\s\x00-\x7f][^\w\s\x00-\x7f]{{{_MOST_MARKS},}}")
+_WIDE = re.compile(rf"[^\S\n][^\S\n]{{{_WIDEST_BLANK},}}")
 _BLANKS = re.compile(r"\s+")
 
 _ASCII_CONTROLS = bytes([*range(9), *range(14, 32), 127])
@@ -103,7 +104,7 @@ _ASCII_BREAKS = bytes.maketrans(b"\r\v\f", b"\n\n\n")
 @cache
 def _hidden() -> re.Pattern[str]:
     """What goes; made when the first text needs it, for it takes longer than the rest of the start."""
-    return re.compile(f"(?:[{_UNSEEN}](?<!{_NEEDED}))+")
+    return re.compile(f"[{_UNSEEN}](?<!{_NEEDED})")
 
 
 @cache

@@ -102,6 +102,8 @@ class Writer:
         if self.in_cell:
             return
         self._annotated = False
+        if not self._line:
+            return
         while self._line and self._line[-1] == _BAR:
             self._line.pop()
         line = "".join(self._line).rstrip()

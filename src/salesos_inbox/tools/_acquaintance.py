@@ -1,12 +1,14 @@
 """Who is new to the user: what a reader should know of those who write to them, found out in two requests at most."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from salesos_inbox.contract import models
 from salesos_inbox.errors import InboxError
 from salesos_inbox.mail.addresses import mailbox
+from salesos_inbox.mail.lookalikes import is_shared
 from salesos_inbox.tools._kit import Desk
+from salesos_inbox.tools._standing import from_me
 
 SENT_SECONDS = 600.0
 """How long the list of those the user wrote to is used before it is asked for again."""
@@ -22,6 +24,20 @@ class Acquaintance:
 
 
 NOBODY_KNOWN = Acquaintance()
+KnownDomains = Callable[[str], frozenset[str]]
+"""The domains that are known without the thread of an id."""
+
+
+async def known_domains(desk: Desk, own: frozenset[str]) -> KnownDomains:
+    """Return what tells the domains of the user and of those they wrote to in other threads than one."""
+    sent = await _sent(desk)
+
+    def without(thread_id: str) -> frozenset[str]:
+        return frozenset(
+            _domains(own).union(*(_domains(people) for found, people in sent.items() if found != thread_id))
+        )
+
+    return without
 
 
 async def acquaintance(desk: Desk, thread: models.Thread, own: frozenset[str]) -> Acquaintance:
@@ -31,13 +47,9 @@ async def acquaintance(desk: Desk, thread: models.Thread, own: frozenset[str]) -
     """
     sent = await _sent(desk)
     written_to = {address for thread_id, people in sent.items() if thread_id != thread.id for address in people}
-    known = frozenset(map(_domain, written_to | own))
+    known = frozenset(_domains(written_to | own))
     sender = next((message.from_email for message in reversed(thread.messages) if _is_received(message, own)), "")
-    if (
-        not sender
-        or mailbox(sender) in written_to | _addressed(thread, own)
-        or _domain(mailbox(sender)) in _domains(own)
-    ):
+    if not sender or mailbox(sender) in written_to | _addressed(thread, own) or _is_colleague(mailbox(sender), own):
         return Acquaintance(known)
     try:
         page = await desk.client.list_threads(models.ListThreads(from_=sender, limit=2))
@@ -61,7 +73,13 @@ async def _sent(desk: Desk) -> Mapping[str, frozenset[str]]:
 
 
 def _is_received(message: models.Message, own: frozenset[str]) -> bool:
-    return message.direction != "OUTBOUND" and message.from_email.lower() not in own
+    return not from_me(message, own) and message.from_email.lower() not in own
+
+
+def _is_colleague(address: str, own: frozenset[str]) -> bool:
+    """Return whether an address is at the user's own domain, where that is nobody's who asks for one."""
+    domain = _domain(address)
+    return domain in _domains(own) and not is_shared(domain)
 
 
 def _addressed(thread: models.Thread, own: frozenset[str]) -> set[str]:
@@ -69,7 +87,7 @@ def _addressed(thread: models.Thread, own: frozenset[str]) -> set[str]:
     emails = {
         email
         for message in thread.messages
-        if message.status != "DRAFT" and not _is_received(message, own)
+        if message.status != "DRAFT" and from_me(message, own)
         for email in (*message.to_emails, *message.cc_emails)
     }
     return set(map(mailbox, emails))

@@ -153,8 +153,12 @@ def reply_subject(thread: models.Thread | None) -> str:
     """Return the subject of a reply: `Re:` once, whatever prefixes stand there."""
     if thread is None:
         return ""
-    bare = _REPLY_PREFIXES.sub("", _one_line(thread.subject)).strip()
-    return f"Re: {bare[:_SUBJECT_CHARACTERS]}".strip()
+    return f"Re: {bare_subject(thread.subject)[:_SUBJECT_CHARACTERS]}".strip()
+
+
+def bare_subject(subject: str) -> str:
+    """Return a subject without what programs put before it in a reply."""
+    return _REPLY_PREFIXES.sub("", _one_line(subject)).strip()
 
 
 def reply_recipients(message: models.Message, own: frozenset[str], *, reply_all: bool) -> tuple[list[str], list[str]]:

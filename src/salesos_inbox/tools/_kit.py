@@ -91,6 +91,8 @@ class Services:
     """Seals what a question carries; None is a key of this process alone."""
     open_browser: Callable[[str], bool] | None = None
     """Shows an address to the user; None is the system's own way."""
+    kept: dict[str, tuple[float, models.Thread]] = field(default_factory=dict[str, "tuple[float, models.Thread]"])
+    """Threads that were read for a list, and when (unix seconds); see `Desk.threads_of`."""
     sent: tuple[float, Mapping[str, frozenset[str]]] | None = None
     """Who takes part in the newest threads that the user wrote in, and when (unix seconds) that was asked."""
     _client: InboxClient | None = None
@@ -266,6 +268,22 @@ class Desk:
             raise failures[0]
         return found
 
+    async def threads_of(self, rows: Sequence[models.ThreadSummary]) -> list[models.Thread]:
+        """Return the threads of a list's rows with their messages, for looking at and not for changing.
+
+        One that was read a few minutes ago and has no newer message since is not read again; one that is gone
+        is as the row tells it.
+        """
+        now, kept = self.services.seconds(), self.services.kept
+        for thread_id in [found for found, (read_at, _) in kept.items() if not 0 <= now - read_at < _KEPT_SECONDS]:
+            del kept[thread_id]
+        changed = [row.id for row in rows if row.id not in kept or not _is_as_before(kept[row.id][1], row)]
+        found = await self.threads(changed)
+        kept.update({thread_id: (now, thread) for thread_id, thread in found.items() if _is_small(thread)})
+        for thread_id in [*kept][:-_KEPT_THREADS]:
+            del kept[thread_id]
+        return [_told_by(row, found.get(row.id) or (kept[row.id][1] if row.id in kept else None)) for row in rows]
+
     async def folder(self, name: str) -> str:
         """Return the folder that `name` means, as the API spells it.
 
@@ -330,6 +348,33 @@ class Desk:
 
 _SHORT_TIMES = ((timedelta(days=7), "%d %b %H:%M"), (timedelta(days=300), "%d %b"), (timedelta.max, "%Y-%m-%d"))
 """How a time is shown that is less than so far away."""
+_KEPT_SECONDS = 300.0
+_KEPT_THREADS = 200
+_KEPT_CHARACTERS = 200_000
+"""Longer threads are not kept."""
+
+
+def _is_as_before(thread: models.Thread, row: models.ThreadSummary) -> bool:
+    """Return whether a thread that was read still has the messages that a list tells of."""
+    return row.last_message_at is not None and (row.last_message_at, row.message_count) == (
+        thread.last_message_at,
+        thread.message_count,
+    )
+
+
+def _is_small(thread: models.Thread) -> bool:
+    texts = (text for message in thread.messages for text in (message.body_html, message.body_text))
+    return sum(len(text or "") for text in texts) <= _KEPT_CHARACTERS
+
+
+def _told_by(row: models.ThreadSummary, thread: models.Thread | None) -> models.Thread:
+    """Return a thread as it was read, with what a row of a list tells of it since."""
+    from salesos_inbox.contract import models
+
+    told = {name: getattr(row, name) for name in row.model_fields_set}
+    return thread.model_copy(update=told) if thread else models.Thread.model_construct(**dict(row))
+
+
 _WELL_KNOWN = frozenset({"inbox", "sent", "drafts", "scheduled", "archive", "trash", "spam"})
 
 

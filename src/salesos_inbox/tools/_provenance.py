@@ -26,7 +26,7 @@ from salesos_inbox.mail.addresses import Address, parse_address
 from salesos_inbox.mail.lookalikes import is_shared, look_alike
 from salesos_inbox.mail.reading import read_body
 from salesos_inbox.mail.unicode import clean, one_line
-from salesos_inbox.tools._compose import Composed, messages_of, reply_subject
+from salesos_inbox.tools._compose import Composed, bare_subject, messages_of
 from salesos_inbox.tools._kit import MOST_AT_ONCE, Desk
 
 LOOKED_UP = 12
@@ -416,8 +416,7 @@ def _moment(message: models.Message) -> datetime | None:
 
 def _subject(subject: str) -> str:
     """Return what a subject and its replies share; nothing of one that says nothing."""
-    bare = reply_subject(models.Thread(subject=subject)).removeprefix("Re:")
-    return " ".join(bare.casefold().split())
+    return " ".join(bare_subject(subject).casefold().split())
 
 
 def _words(body_html: str | None, body_text: str | None) -> list[str]:

@@ -7,8 +7,10 @@ from typing import Literal, NamedTuple
 
 from salesos_inbox import views
 from salesos_inbox.contract import models
+from salesos_inbox.mail.fence import outside
 from salesos_inbox.mail.kinds import Kind, kind_of
 from salesos_inbox.mail.reading import Reading, read_body
+from salesos_inbox.mail.signals import signals
 from salesos_inbox.mail.unicode import one_line
 
 _READ_BACK = 5
@@ -53,19 +55,19 @@ def follow_up(
     show_time: Callable[[datetime], str],
     note_characters: int = views.NOTE_CHARACTERS,
 ) -> str | None:
-    """Return a thread's follow-up in words: its time, whether it is due and has had its reply, and its note."""
+    """Return a thread's follow-up in words: its time, whether it is due, whether they wrote last, and its note."""
     if thread.follow_up is None or thread.follow_up.reminder_date is None:
         return None
     moment = thread.follow_up.reminder_date
     due = "due " if moment <= now else ""
-    replied = ", they have replied" if where.has_reply else ""
-    note = one_line(thread.follow_up.note or "", note_characters)
+    replied = ", they wrote last" if where.has_reply else ""
+    note = outside(one_line(thread.follow_up.note or "", note_characters))
     return f"{due}{show_time(moment)}{replied}" + (f": {note}" if note else "")
 
 
 def from_me(message: models.Message, own: frozenset[str]) -> bool:
-    """Return whether the user wrote `message`."""
-    return message.direction == "OUTBOUND" or message.from_email.lower() in own
+    """Return whether the user wrote `message`; anyone can put their address on what comes in."""
+    return message.direction == "OUTBOUND" or (not message.direction and message.from_email.lower() in own)
 
 
 def _read(message: models.Message, own: frozenset[str]) -> ReadMessage:
@@ -73,6 +75,29 @@ def _read(message: models.Message, own: frozenset[str]) -> ReadMessage:
     if from_me(message, own):
         return ReadMessage(message, reading, Kind.PERSON)
     return ReadMessage(message, reading, kind_of(message.from_email, message.subject, reading))
+
+
+def signals_of(
+    message: models.Message,
+    reading: Reading,
+    *,
+    known_domains: frozenset[str] = frozenset(),
+    first_contact: bool = False,
+    own: frozenset[str] = frozenset(),
+    is_mass: bool = False,
+) -> tuple[str, ...]:
+    """Return what was seen in a message that a reader should know of."""
+    return signals(
+        reading,
+        sender_name=message.from_name or "",
+        sender=message.from_email,
+        subject=message.subject,
+        attachment_names=[item.filename or "" for item in message.attachments],
+        known_domains=known_domains,
+        first_contact=first_contact,
+        own_address=message.from_email.lower() in own,
+        is_mass=is_mass,
+    )
 
 
 def read_message(message: models.Message) -> Reading:

@@ -9,16 +9,20 @@ from salesos_inbox.contract import models
 from salesos_inbox.errors import InvalidArguments
 from salesos_inbox.mail.addresses import mailbox
 from salesos_inbox.mail.budget import cut, estimate_tokens
+from salesos_inbox.mail.damage import decode_words
+from salesos_inbox.mail.kinds import Kind, kind_of
 from salesos_inbox.mail.reading import Reading
-from salesos_inbox.mail.signals import signals
 from salesos_inbox.tools._acquaintance import NOBODY_KNOWN, Acquaintance
 from salesos_inbox.tools._args import query_fingerprint, read_cursor, write_cursor
-from salesos_inbox.tools._standing import follow_up, from_me, read_message, standing
+from salesos_inbox.tools._compose import bare_subject
+from salesos_inbox.tools._standing import follow_up, from_me, read_message, signals_of, standing
 
 MARKS_TOKENS = 40
 """What the marks around a message's texts and the names of its fields cost."""
 SMALLEST_PIECE = 150
 """Tokens; a message is not begun where less than this is left."""
+_FOLDED = "f"
+"""What stands in a cursor behind the place in a message whose signature is folded."""
 _NOTABLE = {"DRAFT", "QUEUED", "BOUNCED", "FAILED", "OPENED", "CLICKED"}
 
 
@@ -26,11 +30,14 @@ _NOTABLE = {"DRAFT", "QUEUED", "BOUNCED", "FAILED", "OPENED", "CLICKED"}
 class _Thread:
     """A thread as it is shown: each message's text, read once."""
 
+    subject: str
     messages: list[models.Message]
     own: frozenset[str]
     show_time: Callable[[datetime], str]
     include_quoted: bool
     acquaintance: Acquaintance
+    begun: dict[int, bool] = field(default_factory=dict[int, bool])
+    """Whether the signature was folded of a message that another page began: what came since does not change that."""
     _readings: dict[int, Reading] = field(default_factory=dict[int, Reading])
 
     def reading(self, index: int) -> Reading:
@@ -42,8 +49,8 @@ class _Thread:
     def repeats_signature(self, index: int) -> bool:
         """Return whether the next message of the same sender ends in the same signature."""
         signature, sender = self.reading(index).signature, self.messages[index].from_email
-        if not signature:
-            return False
+        if not signature or index in self.begun:
+            return bool(signature) and self.begun[index]
         later = (place for place in range(index + 1, len(self.messages)) if self.messages[place].from_email == sender)
         following = next(later, None)
         return following is not None and self.reading(following).signature.split() == signature.split()
@@ -66,17 +73,23 @@ class _Thread:
         message = self.messages[index]
         return {email.lower() for email in (message.from_email, *message.to_emails, *message.cc_emails)}
 
+    def other_subject(self, message: models.Message) -> str | None:
+        """Return the subject of a message where it is not the thread's, whatever was put before it in a reply."""
+        own, shared = (bare_subject(decode_words(subject)).casefold() for subject in (message.subject, self.subject))
+        return views.line(message.subject, 200) if own and own != shared else None
+
     def signals(self, index: int) -> list[str] | None:
         """Return what was seen in a message that a reader should know of, and what its text does not say of it."""
         message, reading = self.messages[index], self.reading(index)
-        seen = signals(
+        is_mass = kind_of(message.from_email, message.subject, reading) is not Kind.PERSON
+        is_first = all(earlier.from_email != message.from_email for earlier in self.messages[:index])
+        seen = signals_of(
+            message,
             reading,
-            sender_name=message.from_name or "",
-            sender=message.from_email,
-            subject=message.subject,
-            attachment_names=[item.filename or "" for item in message.attachments],
             known_domains=self.acquaintance.known_domains,
-            first_contact=mailbox(message.from_email) in self.acquaintance.strangers,
+            first_contact=is_first and not is_mass and mailbox(message.from_email) in self.acquaintance.strangers,
+            own=self.own,
+            is_mass=is_mass,
         )
         return [*reading.notes, *seen] or None
 
@@ -89,6 +102,7 @@ class _Thread:
         folded = not self.include_quoted
         return views.MessageView(
             sender=views.person(message.from_name, message.from_email),
+            subject=self.other_subject(message),
             from_me=mine or None,
             at=self.show_time(at) if at else None,
             to=views.addresses(message.to_emails),
@@ -122,8 +136,9 @@ def thread_view(
     `InvalidArguments` for a cursor of another thread.
     """
     fingerprint = query_fingerprint("read_thread", {"thread": thread.id, "quoted": include_quoted})
-    index, offset = _start(thread, read_cursor(cursor, fingerprint))
-    messages = _Thread(thread.messages, own, show_time, include_quoted, acquaintance)
+    index, offset, folded = _start(thread, read_cursor(cursor, fingerprint))
+    begun = {index: folded} if offset else {}
+    messages = _Thread(thread.subject, thread.messages, own, show_time, include_quoted, acquaintance, begun)
     shown: list[views.MessageView] = []
     places: list[int] = []
     left = max_tokens
@@ -143,7 +158,8 @@ def thread_view(
             break
         index, offset = index - 1, 0
     if index >= 0:
-        following = write_cursor(fingerprint, f"{offset}.{thread.messages[index].id}")
+        folded = offset > 0 and messages.repeats_signature(index)
+        following = write_cursor(fingerprint, f"{offset}{_FOLDED * folded}.{thread.messages[index].id}")
     return views.ThreadView(
         thread_id=thread.id,
         subject=views.line(thread.subject, 200),
@@ -168,14 +184,18 @@ def _without_repeated_people(shown: list[views.MessageView], people: list[set[st
     ]
 
 
-def _start(thread: models.Thread, position: str | None) -> tuple[int, int]:
-    """Return the message and the character in its text to go on from, the newest one's first without a position."""
+def _start(thread: models.Thread, position: str | None) -> tuple[int, int, bool]:
+    """Return the message and the character in its text to go on from, and whether its signature was folded there.
+
+    Without a position it is the newest one's first.
+    """
     if position is None:
-        return len(thread.messages) - 1, 0
-    offset, _, message_id = position.partition(".")
+        return len(thread.messages) - 1, 0, False
+    place, _, message_id = position.partition(".")
+    offset = place.removesuffix(_FOLDED)
     for index, message in enumerate(thread.messages):
         if message.id == message_id and offset.isdecimal():
-            return index, int(offset)
+            return index, int(offset), place.endswith(_FOLDED)
     raise InvalidArguments(
         "This cursor points to a message that is gone: leave the cursor out to read the thread anew."
     )
@@ -184,5 +204,7 @@ def _start(thread: models.Thread, position: str | None) -> tuple[int, int]:
 def _note(index: int, offset: int) -> str | None:
     if index < 0:
         return None
-    rest = "the rest of the first message shown, then " if offset else ""
-    return f"next_cursor goes on with {rest}{index + (offset == 0)} earlier messages."
+    earlier = index + (offset == 0)
+    left = ["the rest of the first message shown"] if offset else []
+    left += [f"{earlier} earlier message{'s' * (earlier > 1)}"] if earlier else []
+    return f"next_cursor goes on with {', then '.join(left)}."

@@ -1,13 +1,14 @@
 """Looking: folders, lists, search, a thread, statistics, scheduled mail."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 
 from salesos_inbox.contract import models
-from salesos_inbox.errors import InvalidArguments
+from salesos_inbox.errors import InboxError, InvalidArguments
+from salesos_inbox.mail.snippet import first_words
 from salesos_inbox.mail.unicode import one_line
 from salesos_inbox.tools._acquaintance import acquaintance
 from salesos_inbox.tools._args import (
@@ -29,6 +30,7 @@ from salesos_inbox.tools._args import (
     write_cursor,
 )
 from salesos_inbox.tools._kit import Desk, Effect, Inbox, tool
+from salesos_inbox.tools._standing import read_message
 from salesos_inbox.tools._thread import thread_view
 from salesos_inbox.views import (
     SHOWN_FOLDERS,
@@ -42,6 +44,7 @@ from salesos_inbox.views import (
     Threads,
     ThreadView,
     addresses,
+    around,
     thread_row,
 )
 
@@ -51,6 +54,9 @@ if TYPE_CHECKING:
 _LONGEST_WORDS = 500
 _MOST_COUNTS = 50
 _LONGEST_CURSOR = 1_000
+_READ_FOR_WORDS = 25
+"""How many of the found threads are read for the words around the match."""
+_MESSAGES_READ = 50
 
 
 @tool("List folders", Effect.READ)
@@ -119,7 +125,7 @@ async def search_threads(
     limit: Limit = 20,
     cursor: Cursor | None = None,
 ) -> Threads:
-    """Find threads by words in subject, text, names or addresses; snippets surround the match."""
+    """Find threads by words in subject, text, names or addresses; mail ends with the words around the match."""
     zone = inbox.timezone
     wanted = models.SearchThreads(
         q=_words("query", query),
@@ -133,7 +139,8 @@ async def search_threads(
     fingerprint = query_fingerprint("search_threads", wanted.body())
     position = read_cursor(cursor, fingerprint)
     page = await inbox.client.search_threads(wanted.model_copy(update=page_of(position)))
-    return await _threads(inbox, page, fingerprint, position, limit, folder, words=wanted.q)
+    found = await _around_matches(inbox, page.items, wanted.q)
+    return await _threads(inbox, page, fingerprint, position, limit, folder, found)
 
 
 @tool("Read a thread", Effect.READ)
@@ -145,7 +152,7 @@ async def read_thread(
     cursor: Cursor | None = None,
 ) -> ThreadView:
     """Read a thread: the newest messages that fit, oldest of them first. next_cursor goes on to earlier
-    ones. Quoted replies are folded unless include_quoted."""
+    ones. include_quoted shows folded quotes and signatures. No to: same people as the message before."""
     thread = await inbox.client.get_thread(check_id("thread_id", thread_id))
     own = await inbox.own_addresses()
     shown = partial(
@@ -205,11 +212,14 @@ async def _threads(
     position: str | None,
     limit: int,
     folder: str | None,
-    words: str | None = None,
+    found: Mapping[str, str] | None = None,
 ) -> Threads:
     own = await inbox.own_addresses()
     asked = (folder or "inbox").strip().casefold()
-    rows = [thread_row(item, own, inbox.show_short_time, folder=asked, words=words) for item in page.items]
+    rows = [
+        thread_row(item, own, inbox.show_short_time, folder=asked, words=(found or {}).get(item.id, ""))
+        for item in page.items
+    ]
     next_cursor, note = going_on(page, fingerprint, position, limit, "threads")
     return Threads(
         threads=rows,
@@ -218,6 +228,31 @@ async def _threads(
         next_cursor=next_cursor,
         note=note,
     )
+
+
+async def _around_matches(inbox: Desk, rows: Sequence[models.ThreadSummary], query: str) -> Mapping[str, str]:
+    """Return the words around the match in each of the first threads, as their messages are read.
+
+    The service's own snippets are cut from raw mail, with what its sender hid in it. Where the match is in nothing that
+    a reader would see, the first new words stand there; a thread that is not read has none.
+    """
+    try:
+        threads = await inbox.threads_of(rows[:_READ_FOR_WORDS])
+    except InboxError:
+        return {}
+    words = [word for word in query.casefold().replace('"', " ").split() if word]
+
+    def read() -> dict[str, str]:
+        return {thread.id: _match(thread, words) for thread in threads}
+
+    return await anyio.to_thread.run_sync(read, abandon_on_cancel=True)
+
+
+def _match(thread: models.Thread, words: Sequence[str]) -> str:
+    readings = [read_message(message) for message in thread.messages[: -_MESSAGES_READ - 1 : -1]]
+    texts = ("\n".join((reading.text, reading.signature, reading.quoted)) for reading in readings)
+    found = next(filter(None, (around(text, words) for text in texts)), "")
+    return found or (first_words(readings[0].text, SNIPPET_CHARACTERS) if readings else "")
 
 
 def page_of(position: str | None) -> Mapping[str, object]:

@@ -12,20 +12,27 @@ from salesos_inbox.mail.budget import estimate_tokens
 from salesos_inbox.mail.kinds import Kind
 from salesos_inbox.mail.snippet import first_words
 from salesos_inbox.mail.unicode import one_line
+from salesos_inbox.tools._acquaintance import KnownDomains, known_domains
 from salesos_inbox.tools._args import Cursor, Folder, TriageLimit, query_fingerprint, read_cursor
 from salesos_inbox.tools._kit import Desk, Effect, Inbox, tool
-from salesos_inbox.tools._standing import ReadMessage, Standing, follow_up, standing
+from salesos_inbox.tools._standing import ReadMessage, Standing, follow_up, from_me, signals_of, standing
 from salesos_inbox.tools.reading import going_on, page_of
 from salesos_inbox.views import Triage, TriageRow
 
-TOKENS_PER_THREAD = 92
-"""What a row may take on average by the estimate, so that 25 threads stay within 2,500 tokens."""
+TOKENS_PER_THREAD = 88
+"""What a row of a page may take on average by the estimate, so that 25 threads stay within 2,500 tokens."""
 _FEWEST_TOKENS = 500
-_NEW_CHARACTERS = (90, 70, 50, 30, 0)
+_MARKS_TOKENS = 6
+_NEW_CHARACTERS = (90, 80, 70, 60, 50, 40, 30, 0)
 """How many characters of what is new are shown: the most for which the rows stay within what they may take."""
 _SHARE_SHOWN = {Kind.PERSON: 1.0, Kind.AUTOMATIC: 0.6, Kind.NEWSLETTER: 0.0}
 _NOTE_CHARACTERS = 60
 _SHOWN_RECORDS = 2
+_MOST_DUE = 20
+_GRAVE = frozenset(
+    {"addressed_to_assistant", "look_alike", "own_address", "sender_name", "unusual_link", "program_attached"}
+)
+"""What a row tells of; a thread that is read tells the rest."""
 _TURNS = ("yours", "theirs", None)
 _KINDS = (Kind.PERSON, Kind.AUTOMATIC, Kind.NEWSLETTER)
 
@@ -38,8 +45,8 @@ async def triage_inbox(
     limit: TriageLimit = 25,
     cursor: Cursor | None = None,
 ) -> Triage:
-    """See what needs the user: per thread whose turn it is, days waiting, follow-up, records and the
-    first new words. Start here; page on with cursor."""
+    """See what needs the user, the most urgent of a page first: whose turn it is, days waiting, follow-up,
+    records, first new words. No kind: a person's mail. Start here; page on with cursor."""
     query = models.ListThreads(
         folder=await inbox.folder(folder),
         is_read=None if unread is None else not unread,
@@ -50,28 +57,38 @@ async def triage_inbox(
     fingerprint = query_fingerprint("triage_inbox", query.body())
     position = read_cursor(cursor, fingerprint)
     page = await inbox.client.list_threads(query.model_copy(update=page_of(position)))
-    found = await inbox.threads([item.id for item in page.items])
-    threads = [found.get(item.id) or _without_messages(item) for item in page.items]
-    read = partial(_rows, inbox, threads, await inbox.own_addresses())
-    rows = await anyio.to_thread.run_sync(read, abandon_on_cancel=True)
+    listed = [*page.items, *([] if position else await _due(inbox, query, page.items))]
+    threads = await inbox.threads_of(listed)
+    own = await inbox.own_addresses()
+    known = await known_domains(inbox, own)
+    rows = await anyio.to_thread.run_sync(
+        partial(_rows, inbox, threads, own, known, len(page.items)), abandon_on_cancel=True
+    )
     next_cursor, note = going_on(page, fingerprint, position, limit, "threads")
     return Triage(threads=rows, zone=inbox.zone_name(), total=page.total, next_cursor=next_cursor, note=note)
 
 
-def _without_messages(item: models.ThreadSummary) -> models.Thread:
-    """Return the thread that a list told of and that is gone by now."""
-    return models.Thread.model_construct(**dict(item))
+async def _due(
+    inbox: Desk, query: models.ListThreads, listed: Sequence[models.ThreadSummary]
+) -> list[models.ThreadSummary]:
+    """Return the threads whose follow-up is due and that are not among the newest, which are listed already."""
+    page = await inbox.client.list_threads(query.model_copy(update={"has_follow_up": True, "limit": _MOST_DUE}))
+    ids = {item.id for item in listed}
+    return [item for item in page.items if item.id not in ids and _is_due(item, inbox.now())]
 
 
-def _rows(inbox: Desk, threads: Sequence[models.Thread], own: frozenset[str]) -> list[TriageRow]:
+def _rows(
+    inbox: Desk, threads: Sequence[models.Thread], own: frozenset[str], known: KnownDomains, page_size: int
+) -> list[TriageRow]:
     """Return a row for each thread, what needs the user first."""
     stand = {thread.id: standing(thread, own) for thread in threads}
+    seen = {thread.id: _signals(stand[thread.id].last, own, known(thread.id)) for thread in threads}
     urgent = sorted(threads, key=lambda thread: _urgency(thread, stand[thread.id], inbox.now()))
-    most_tokens = max(TOKENS_PER_THREAD * len(threads), _FEWEST_TOKENS)
+    most_tokens = max(TOKENS_PER_THREAD * min(len(threads), page_size), _FEWEST_TOKENS)
     rows: list[TriageRow] = []
     for characters in _NEW_CHARACTERS:
-        rows = [_row(inbox, thread, stand[thread.id], own, characters) for thread in urgent]
-        if sum(estimate_tokens(row.model_dump_json(exclude_none=True)) for row in rows) <= most_tokens:
+        rows = [_row(inbox, thread, stand[thread.id], own, characters, seen[thread.id]) for thread in urgent]
+        if sum(_MARKS_TOKENS + estimate_tokens(row.model_dump_json(exclude_none=True)) for row in rows) <= most_tokens:
             break
     return rows
 
@@ -83,7 +100,9 @@ def _urgency(thread: models.Thread, where: Standing, now: datetime) -> tuple[boo
     return not _is_due(thread, now), _TURNS.index(where.turn), _KINDS.index(kind), not thread.crm_links, -waiting
 
 
-def _row(inbox: Desk, thread: models.Thread, where: Standing, own: frozenset[str], characters: int) -> TriageRow:
+def _row(
+    inbox: Desk, thread: models.Thread, where: Standing, own: frozenset[str], characters: int, signals: str | None
+) -> TriageRow:
     last = where.last
     kind = last.kind if last else Kind.PERSON
     return TriageRow(
@@ -91,6 +110,7 @@ def _row(inbox: Desk, thread: models.Thread, where: Standing, own: frozenset[str
         mail=views.in_a_row(_sender(last, thread, own), thread.subject, _new_words(last, thread, characters)),
         turn=where.turn,
         kind=kind.value if kind is not Kind.PERSON else None,
+        signals=signals,
         days=max(0, (inbox.now() - where.since).days) if where.since else None,
         unread=True if thread.is_read is False else None,
         follow_up=follow_up(thread, where, inbox.now(), inbox.show_short_time, _NOTE_CHARACTERS),
@@ -98,7 +118,16 @@ def _row(inbox: Desk, thread: models.Thread, where: Standing, own: frozenset[str
     )
 
 
-def _is_due(thread: models.Thread, now: datetime) -> bool:
+def _signals(last: ReadMessage | None, own: frozenset[str], known: frozenset[str]) -> str | None:
+    """Return the codes of the graver facts about the last message, where it is not the user's."""
+    if last is None or from_me(last.message, own):
+        return None
+    seen = signals_of(last.message, last.reading, known_domains=known, own=own)
+    codes = [signal.partition(":")[0] for signal in seen]
+    return ", ".join(code for code in codes if code in _GRAVE) or None
+
+
+def _is_due(thread: models.ThreadSummary, now: datetime) -> bool:
     reminder = thread.follow_up.reminder_date if thread.follow_up else None
     return reminder is not None and reminder <= now
 
