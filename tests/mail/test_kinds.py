@@ -89,6 +89,8 @@ def test_a_calendars_answer_is_automatic_only_where_nobody_wrote_to_it(subject: 
     words = "I will come for the first ten minutes, then I have to leave for Rotterdam."
     assert kind_of(ANN, subject, letter("")) is Kind.AUTOMATIC
     assert kind_of(ANN, subject, letter(words)) is Kind.PERSON
+    event = Reading("Ann has accepted this invitation.", notes=("a calendar event comes with it as a file",))
+    assert kind_of(ANN, subject, event) is Kind.AUTOMATIC
 
 
 @pytest.mark.parametrize(
@@ -229,6 +231,8 @@ def test_the_list_of_links_does_not_hide_the_end_of_a_text():
         ("support@brightwater.example", "Your ticket 4711", letter("I have found the fault.", links=3)),
         (ANN, "Read this when you have a minute", letter("")),
         (ANN, "Accepted! We have a deal", letter("Send the contract.")),
+        (ANN, "Accepted: your offer", letter("Great, please go ahead.")),
+        (ANN, "Cancelled: order 4711", letter("Please call me.")),
         (ANN, "Newsletter", letter("Please take us off your newsletter, I cannot unsubscribe: https://x.example/u")),
         (
             ANN,

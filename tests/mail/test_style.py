@@ -275,3 +275,19 @@ PIECES = st.sampled_from(
 def test_no_style_raises(sheet: str, style: str):
     style = style.replace('"', "")
     seen(f'<style>{sheet}</style><div class=b id=c style="{style}"><p class=b>x</p><a href=y>z</a></div>')
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("<html style='font-size:1px'><p style='font-size:1rem'>x", "<html><p style='font-size:1rem'>x"),
+        ("<body bgcolor=black><p style='color:#000'>x", "<body><p style='color:#000'>x"),
+        ("<html style='--c:#fff'><p style='color:var(--c)'>x", "<html style='--c:#000'><p style='color:var(--c)'>x"),
+        ("<style>a:not(.b) + p{display:none}</style><a></a><p>x", "<style>a:not(.b) + p{display:none}</style><p>x"),
+        ("<p style='color:fff'>x", "<!doctype html><p style='color:fff'>x"),
+    ],
+    ids=["root size", "background", "variables", "selectors", "quirks"],
+)
+def test_what_is_kept_from_mail_to_mail_changes_nothing(one: str, other: str):
+    for _ in range(2):
+        assert (seen(one), seen(other)) == ([], ["x"])

@@ -22,7 +22,7 @@ _VERY_MANY_LINKS = 20
 _PREHEADER = 20
 """So many hidden characters are the line that newsletters show in a list; people's mail programs hide none."""
 _LONGEST_NOTICE = 60
-"""Characters; an answer to an invitation that says more has words of a person."""
+"""Characters; an answer to an invitation that says more has words of a person, and so has any other that says some."""
 
 
 class Kind(StrEnum):
@@ -310,7 +310,7 @@ def kind_of(sender: str, subject: str, reading: Reading) -> Kind:
 
     An answer or forwarded mail is a person's, whatever it holds, unless a machine's address sent it.
     """
-    if _starts(_AUTOMATIC_REPLIES, subject) or _starts(_NOT_DELIVERED, subject) or _is_notice(subject, reading.text):
+    if _starts(_AUTOMATIC_REPLIES, subject) or _starts(_NOT_DELIVERED, subject) or _is_notice(subject, reading):
         return Kind.AUTOMATIC
     local, _, host = sender.lower().rpartition("@")
     points = _points_of_address(local, host)
@@ -368,9 +368,11 @@ def _leaves(ends: str, reading: Reading) -> bool:
     return bool(reading.links) or "//" in ends
 
 
-def _is_notice(subject: str, text: str) -> bool:
+def _is_notice(subject: str, reading: Reading) -> bool:
     """Whether a calendar or a mail program answered for a person, who wrote nothing to it."""
-    return _starts(_NOTICES, subject, r"\s*[:：]") and len(text.strip()) <= _LONGEST_NOTICE
+    about_an_event = any("calendar" in note for note in reading.notes)
+    longest = _LONGEST_NOTICE if about_an_event else 0
+    return _starts(_NOTICES, subject, r"\s*[:：]") and len(reading.text.strip()) <= longest
 
 
 def _starts(table: Mapping[str, str], subject: str, after: str = "") -> bool:

@@ -39,10 +39,14 @@ class Standing:
 def standing(thread: models.Thread, own: frozenset[str]) -> Standing:
     """Return where a thread stands; drafts do not count, nor what a machine sent after a person wrote."""
     messages = [message for message in thread.messages if message.status != "DRAFT"]
-    newest = [_read(message, own) for message in messages[: -_READ_BACK - 1 : -1]]
-    written = next((read.message for read in newest if read.kind is Kind.PERSON), None)
-    if written is None:
+    newest: list[ReadMessage] = []
+    for message in messages[: -_READ_BACK - 1 : -1]:
+        newest.append(_read(message, own))
+        if newest[-1].kind is Kind.PERSON:
+            break
+    else:
         return Standing(newest[0] if newest else None, None, None, has_reply=False)
+    written = newest[-1].message
     mine = from_me(written, own)
     has_reply = not mine and any(from_me(message, own) for message in messages)
     return Standing(newest[0], "theirs" if mine else "yours", written.sent_at or written.received_at, has_reply)
