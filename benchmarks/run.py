@@ -31,7 +31,7 @@ _ROW = re.compile(r"^(\w.*?) +([\d.]+) +([\d.]+)$", re.MULTILINE)
 
 def sandbox() -> list[Figure]:
     """Load 100,000 threads into the sandbox and return its figures, the slowest kind of request of each."""
-    command = [sys.executable, str(Path(__file__).with_name("sandbox.py"))]
+    command = [sys.executable, str(Path(__file__).with_name("volume.py"))]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     loaded = printed.partition("\n")[0]
     slowest: dict[str, tuple[float, str]] = {}

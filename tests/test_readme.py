@@ -59,7 +59,7 @@ def is_run_elsewhere(command: str) -> None:
 def prints_an_answer(command: str) -> None:
     """Run a command that prints a tool's answer."""
     ran = subprocess.run(shlex.split(command), cwd=ROOT, capture_output=True, text=True, check=True)
-    assert len(json.loads(ran.stdout)["threads"]) == 5
+    assert len(json.loads(ran.stdout)["threads"]) >= 5
 
 
 def prints_the_log(command: str) -> None:

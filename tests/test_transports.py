@@ -121,7 +121,7 @@ def test_a_session_over_standard_io_is_pure_protocol_and_ends_with_its_input(ver
     hello = found.answers[1]["result"]
     assert version in (hello.get("supportedVersions") or [hello["protocolVersion"]])
     assert len(found.answers[2]["result"]["tools"]) == 22
-    assert len(found.answers[3]["result"]["structuredContent"]["threads"]) == 25
+    assert len(found.answers[3]["result"]["structuredContent"]["threads"]) >= 25
     assert found.answers[4]["result"]["structuredContent"]["threads"] == []
     assert "not_found" in json.dumps(found.answers[5]["result"])
     assert found.answers[6]["error"]["code"] == -32602

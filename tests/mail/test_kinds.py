@@ -290,3 +290,10 @@ def test_no_text_takes_long(words: str):
     began = time.thread_time()
     kind_of(f"{text}@{text}", text, letter(text, links=1))
     assert time.thread_time() - began < 2
+
+
+@pytest.mark.parametrize(
+    "subject", ["Out of office next week – can we sign before?", "Accepted: your offer, but when?"]
+)
+def test_who_asks_in_a_subject_is_a_person(subject: str) -> None:
+    assert kind_of("dana@helix.example", subject, Reading("Can we sign before Friday?")) is Kind.PERSON

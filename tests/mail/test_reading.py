@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
+from salesos_inbox.mail.html import CUT_NOTE
 from salesos_inbox.mail.links import Link
 from salesos_inbox.mail.reading import PLAIN_SHOWN, Reading, read_body, read_whole
 
@@ -127,3 +128,10 @@ def test_replies_of_a_dozen_mail_programs_are_parted():
     folder = REAL_MAIL / "replies" / "talon" / "html_replies"
     texts = {path.stem: " ".join(read_body(path.read_text("utf-8"), None).text.split()) for path in folder.iterdir()}
     assert set(texts.values()) == {"Hi. I am fine. Thanks, Alex"}
+
+
+@pytest.mark.parametrize("body", [("<p>" + "word " * 100 + "</p>", None), (None, "word " * 100)])
+def test_of_a_longer_message_the_beginning_can_be_read_and_the_text_says_so(body: tuple[str | None, str | None]):
+    reading = read_body(*body, most=60)
+    assert (reading.text.startswith("word word"), len(reading.text) < 200) == (True, True)
+    assert reading.text.endswith(CUT_NOTE)

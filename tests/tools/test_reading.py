@@ -162,7 +162,7 @@ Here is the final version: nine Herons, 36 months, start on the first of the mon
 
 You will get a link from Inkwell Sign for the signature. If anything reads differently from what you remember, call me before you sign.\
 """,
-                        "attachments": "NWR-2274-kestrel-agreement-final.pdf (application/pdf, 734 kB)",
+                        "attachments": "NWR-2274-kestrel-agreement-final.pdf (734 kB)",
                         "signature_chars": 101,
                     },
                     {

@@ -299,14 +299,10 @@ def test_a_subject_of_its_own_stands_with_its_message() -> None:
     assert [message.subject for message in view(thread).messages] == [None, None, None, "FW: Offer"]
 
 
-def test_a_first_contact_is_told_once_and_of_people_alone() -> None:
+def test_a_first_contact_is_told_once() -> None:
     strangers = Acquaintance(strangers=frozenset({"dana@helix.example"}))
     thread = a_thread("one", "two")
     assert [message.signals for message in view(thread, acquaintance=strangers).messages] == [
         ["first_contact: no earlier mail with this sender"],
         None,
     ]
-    letter = a_thread("News.\n\nUnsubscribe: https://helix.example/u")
-    letter.messages[0].from_email = "newsletter@helix.example"
-    machine = Acquaintance(strangers=frozenset({"newsletter@helix.example"}))
-    assert view(letter, acquaintance=machine).messages[0].signals is None

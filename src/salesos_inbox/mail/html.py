@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from salesos_inbox.mail.links import Link, address, base_address, inert, link_list, mentioned, other_host, target
-from salesos_inbox.mail.nesting import bounded, names, plain_name
+from salesos_inbox.mail.nesting import MAX_CHARACTERS, bounded, names, plain_name
 from salesos_inbox.mail.numbering import Numbers, number_of
 from salesos_inbox.mail.style import PAGE_LOOK, Attributes, Look, StyleSheet, look_of
 from salesos_inbox.mail.writer import Writer, collapsed
@@ -23,7 +23,7 @@ _ALT_SHOWN = 240
 _OPTIONS_SHOWN = 200
 
 _NEVER_SHOWN = names(
-    "head title style script template noembed noframes iframe audio canvas video datalist progress meter param source "
+    "head title style script template noembed noframes iframe audio video datalist progress meter param source "
     "track base link meta rp"
 )
 _WITHOUT_WORDS_OF_A_SENDER = names("head title style script rp")
@@ -81,8 +81,8 @@ class HtmlText:
     hidden: str
 
 
-def html_to_text(html: str, parts: Parts | None = None) -> HtmlText:
-    """The text that a browser would show for the HTML of a mail.
+def html_to_text(html: str, parts: Parts | None = None, most: int = MAX_CHARACTERS) -> HtmlText:
+    """The text that a browser would show for the HTML of a mail, or for its first `most` characters.
 
     Paragraphs, lists, quotes ("> "), rows of data ("a | b") and preformatted text keep their shape. Links become
     numbers with a list at the end in a form that no client makes clickable. What a sender hid is left out, and
@@ -90,7 +90,7 @@ def html_to_text(html: str, parts: Parts | None = None) -> HtmlText:
     """
     from selectolax.lexbor import LexborHTMLParser
 
-    taken = bounded(html.encode("utf-8", "replace").decode())
+    taken = bounded(html.encode("utf-8", "replace").decode(), most)
     tree = LexborHTMLParser(taken.html)
     walk = _Walk(tree, parts(tree) if parts else {}, taken.later_styles)
     links = tuple(walk.links.values())

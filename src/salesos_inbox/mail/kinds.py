@@ -305,12 +305,18 @@ _BY_MAIL = re.compile(
 """How discussion lists are left, whose mail people write."""
 
 
+_QUESTION = re.compile("[?？؟]")
+
+
 def kind_of(sender: str, subject: str, reading: Reading) -> Kind:
     """Return the kind of a message; a person's where it is not sure.
 
     An answer or forwarded mail is a person's, whatever it holds, unless a machine's address sent it.
     """
-    if _starts(_AUTOMATIC_REPLIES, subject) or _starts(_NOT_DELIVERED, subject) or _is_notice(subject, reading):
+    is_asked = bool(_QUESTION.search(subject))  # which no machine does
+    if not is_asked and (
+        _starts(_AUTOMATIC_REPLIES, subject) or _starts(_NOT_DELIVERED, subject) or _is_notice(subject, reading)
+    ):
         return Kind.AUTOMATIC
     local, _, host = sender.lower().rpartition("@")
     points = _points_of_address(local, host)

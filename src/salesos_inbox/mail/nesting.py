@@ -114,23 +114,23 @@ def bearable(html: str) -> str:
     return bounded(html).html
 
 
-def bounded(html: str) -> Bounded:
-    """The HTML as far as it is bearable, and the rest of it where it was cut.
+def bounded(html: str, most: int = MAX_CHARACTERS) -> Bounded:
+    """The HTML as far as it is bearable, at most so many characters, and the rest of it where it was cut.
 
     In HTML that is large, or leaves much formatting open, the tags that are hard to foresee lose what is special about
     them and become names of no meaning (`<x-svg>`, `<x-font>`); `plain_name` tells what they were.
     """
-    taken = html[:MAX_CHARACTERS]
+    taken = html[:most]
     tags = taken.count("<")
     is_short = len(taken) <= _HARMLESS_CHARACTERS and tags <= _HARMLESS_TAGS
     if is_short and (tags**2 <= _MAX_REOPENED or tags * _formatting(taken) <= _MAX_REOPENED):
-        return _cut(taken, len(taken), html[MAX_CHARACTERS:])
+        return _cut(taken, len(taken), html[most:])
     plain = _UNSURE_TAG.sub(_PLAIN, taken)
     end = _Reading().end(plain)
     if end is None:
         plain = _FORMATTING_TAG.sub(_PLAIN, plain)
         end = _Reading().end(plain) or 0
-    return _cut(plain, end, html[MAX_CHARACTERS:])
+    return _cut(plain, end, html[most:])
 
 
 def _formatting(html: str) -> int:

@@ -36,22 +36,37 @@ class Reading:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class _About:
+    """What is known of a message besides its bodies, and how many characters of it are read."""
+
+    forwarded: bool
+    attachment_names: Sequence[str]
+    most: int
+
+
 def read_body(
-    body_html: str | None, body_text: str | None, *, subject: str = "", attachment_names: Sequence[str] = ()
+    body_html: str | None,
+    body_text: str | None,
+    *,
+    subject: str = "",
+    attachment_names: Sequence[str] = (),
+    most: int = MAX_CHARACTERS,
 ) -> Reading:
     """Read a message as its recipient sees it: its HTML, or its plain text where the HTML is missing or shows no words.
 
     The subject tells whether it was forwarded, so that what it quotes is its content; the names of its files, or
-    their types, whether it is encrypted, signed or an invitation. Never raises.
+    their types, whether it is encrypted, signed or an invitation. Of a body longer than `most` characters the beginning
+    is read, and the text says so. Never raises.
     """
-    forwarded = is_forward(subject)
+    about = _About(is_forward(subject), attachment_names, most)
     plain = body_text or ""
     if body_html and body_html.strip():
-        reading = _read_html(body_html, attachment_names, forwarded=forwarded)
+        reading = _read_html(body_html, about)
         if _shows_words(reading.text) or not plain.strip():
             return reading
-        return _read_plain(plain, attachment_names, forwarded=forwarded, notes=(PLAIN_SHOWN,))
-    return _read_plain(plain, attachment_names, forwarded=forwarded)
+        return _read_plain(plain, about, (PLAIN_SHOWN,))
+    return _read_plain(plain, about)
 
 
 def read_whole(html: str) -> Reading:
@@ -71,26 +86,24 @@ def _shows_words(text: str) -> bool:
     return _NO_WORDS.fullmatch(text.partition("\n\n[1] ")[0]) is None
 
 
-def _read_plain(
-    plain: str, attachment_names: Sequence[str], *, forwarded: bool, notes: tuple[str, ...] = ()
-) -> Reading:
-    form = recognise(plain[:MAX_CHARACTERS], attachment_names)
+def _read_plain(plain: str, about: _About, notes: tuple[str, ...] = ()) -> Reading:
+    form = recognise(plain[: about.most], about.attachment_names)
     if form.is_html:
-        return _read_html(form.text, attachment_names, forwarded=forwarded, notes=form.notes)
+        return _read_html(form.text, about, form.notes)
     cleaned = clean(inert(form.text))
-    cut = f"\n\n{CUT_NOTE}" if len(plain) > MAX_CHARACTERS else ""
-    return _read(cleaned.text + cut, form, notes=notes, removed_chars=cleaned.removed, forwarded=forwarded)
+    cut = f"\n\n{CUT_NOTE}" if len(plain) > about.most else ""
+    return _read(cleaned.text + cut, form, notes=notes, removed_chars=cleaned.removed, forwarded=about.forwarded)
 
 
-def _read_html(html: str, attachment_names: Sequence[str], *, forwarded: bool, notes: tuple[str, ...] = ()) -> Reading:
-    found = html_to_text(html, partial(parts_of, forwarded=forwarded))
-    form = recognise(_without_list(found.text, found.links), attachment_names)
+def _read_html(html: str, about: _About, notes: tuple[str, ...] = ()) -> Reading:
+    found = html_to_text(html, partial(parts_of, forwarded=about.forwarded), about.most)
+    form = recognise(_without_list(found.text, found.links), about.attachment_names)
     body, quoted, signature = map(clean, (inert(form.text), found.quoted, found.signature))
     return _read(
         body.text,
         form,
         notes=notes,
-        forwarded=forwarded,
+        forwarded=about.forwarded,
         quoted=quoted.text,
         signature=signature.text,
         links=found.links,

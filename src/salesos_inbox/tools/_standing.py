@@ -9,10 +9,12 @@ from salesos_inbox import views
 from salesos_inbox.contract import models
 from salesos_inbox.mail.fence import outside
 from salesos_inbox.mail.kinds import Kind, kind_of
+from salesos_inbox.mail.nesting import MAX_CHARACTERS
 from salesos_inbox.mail.reading import Reading, read_body
 from salesos_inbox.mail.signals import signals
 from salesos_inbox.mail.unicode import one_line
 
+_GLANCED_AT = 300_000
 _READ_BACK = 5
 """How many of a thread's newest messages are looked at for one that a person wrote."""
 
@@ -75,7 +77,7 @@ def from_me(message: models.Message, own: frozenset[str]) -> bool:
 
 
 def _read(message: models.Message, own: frozenset[str]) -> ReadMessage:
-    reading = read_message(message)
+    reading = glance_at(message)
     if from_me(message, own):
         return ReadMessage(message, reading, Kind.PERSON)
     return ReadMessage(message, reading, kind_of(message.from_email, message.subject, reading))
@@ -104,7 +106,12 @@ def signals_of(
     )
 
 
-def read_message(message: models.Message) -> Reading:
-    """Return a message as it is read."""
+def glance_at(message: models.Message) -> Reading:
+    """Return the beginning of a message as it is read, where many are looked at for one answer."""
+    return read_message(message, _GLANCED_AT)
+
+
+def read_message(message: models.Message, most: int = MAX_CHARACTERS) -> Reading:
+    """Return a message as it is read, or of a longer one its first `most` characters."""
     names = [item.filename or item.content_type or "" for item in message.attachments]
-    return read_body(message.body_html, message.body_text, subject=message.subject, attachment_names=names)
+    return read_body(message.body_html, message.body_text, subject=message.subject, attachment_names=names, most=most)

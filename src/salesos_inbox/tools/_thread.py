@@ -87,7 +87,7 @@ class _Thread:
             message,
             reading,
             known_domains=self.acquaintance.known_domains,
-            first_contact=is_first and not is_mass and mailbox(message.from_email) in self.acquaintance.strangers,
+            first_contact=is_first and mailbox(message.from_email) in self.acquaintance.strangers,
             own=self.own,
             is_mass=is_mass,
         )

@@ -30,7 +30,7 @@ from salesos_inbox.tools._args import (
     write_cursor,
 )
 from salesos_inbox.tools._kit import Desk, Effect, Inbox, tool
-from salesos_inbox.tools._standing import read_message
+from salesos_inbox.tools._standing import glance_at
 from salesos_inbox.tools._thread import thread_view
 from salesos_inbox.views import (
     SHOWN_FOLDERS,
@@ -249,7 +249,7 @@ async def _around_matches(inbox: Desk, rows: Sequence[models.ThreadSummary], que
 
 
 def _match(thread: models.Thread, words: Sequence[str]) -> str:
-    readings = [read_message(message) for message in thread.messages[: -_MESSAGES_READ - 1 : -1]]
+    readings = [glance_at(message) for message in thread.messages[: -_MESSAGES_READ - 1 : -1]]
     texts = ("\n".join((reading.text, reading.signature, reading.quoted)) for reading in readings)
     found = next(filter(None, (around(text, words) for text in texts)), "")
     return found or (first_words(readings[0].text, SNIPPET_CHARACTERS) if readings else "")

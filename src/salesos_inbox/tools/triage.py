@@ -57,14 +57,16 @@ async def triage_inbox(
     fingerprint = query_fingerprint("triage_inbox", query.body())
     position = read_cursor(cursor, fingerprint)
     page = await inbox.client.list_threads(query.model_copy(update=page_of(position)))
-    listed = [*page.items, *([] if position else await _due(inbox, query, page.items))]
-    threads = await inbox.threads_of(listed)
+    due = [] if position else await _due(inbox, query, page.items)
+    threads = await inbox.threads_of([*page.items, *due])
     own = await inbox.own_addresses()
     known = await known_domains(inbox, own)
     rows = await anyio.to_thread.run_sync(
         partial(_rows, inbox, threads, own, known, len(page.items)), abandon_on_cancel=True
     )
     next_cursor, note = going_on(page, fingerprint, position, limit, "threads")
+    if due:
+        note = " ".join(filter(None, (note, f"{len(due)} of the follow-ups due are from further on.")))
     return Triage(threads=rows, zone=inbox.zone_name(), total=page.total, next_cursor=next_cursor, note=note)
 
 

@@ -1,6 +1,6 @@
 """How fast the sandbox is with a large mailbox: loading it, and lists and searches over its API.
 
-Run `python benchmarks/sandbox.py [threads]` (100,000 unless given). Requests go through the ASGI
+Run `python benchmarks/volume.py [threads]` (100,000 unless given). Requests go through the ASGI
 application in process, so the figures are those of the sandbox and not of a network.
 """
 
