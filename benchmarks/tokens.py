@@ -150,7 +150,7 @@ def measure() -> list[Figure]:
         Figure("the same with output schemas", "≤ 4,800", tokens("tools, all")),
         Figure("`list_threads` of 20 (structured / text)", "≤ 1,500 each", both("list")),
         Figure("the same where ids are UUIDs", "≤ 1,500 each", both("list uuids")),
-        Figure("`triage_inbox` of 25", "", tokens("triage")),
+        Figure("`triage_inbox` of 25", "≤ 2,500", tokens("triage")),
         Figure("`read_thread` of the deepest thread", "", tokens("thread")),
         Figure("the same thread as the API's own JSON", "", f"{tokens('thread raw')}: ours is {share:.0%} of it"),
     ]

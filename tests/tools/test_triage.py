@@ -127,6 +127,15 @@ async def test_an_automatic_reply_does_not_take_the_turn() -> None:
         assert "out of the office" in row["mail"]
 
 
+async def test_a_message_that_did_not_arrive_is_the_users_turn() -> None:
+    report = received(
+        "The address was not found.", hours=20, subject="Undeliverable: Offer", sender="postmaster@helix.example"
+    )
+    async with open_office(store=mailbox(sent("Here it is.", hours=50), report), user=USER) as office:
+        (row,) = (await office.call("triage_inbox"))["threads"]
+        assert (row["turn"], row["kind"], row["days"]) == ("yours", "automatic", 0)
+
+
 async def test_a_due_follow_up_of_an_older_thread_comes_first_on_the_first_page() -> None:
     async with open_office() as office:
         page = await office.call("triage_inbox", limit=5)
@@ -298,3 +307,17 @@ async def test_a_service_that_fails_on_one_thread_is_said_in_words(interpose: In
         broken = (await office.thread_ids())[2]
         interpose(office, lambda method, path, response: httpx.Response(500) if path.endswith(broken) else None)
         assert (await office.refusal("triage_inbox")).startswith("unavailable: SalesOS could not read the thread")
+
+
+async def test_a_service_that_does_not_know_the_filter_for_follow_ups_is_triaged_all_the_same(
+    interpose: Interpose,
+) -> None:
+    async with open_office() as office:
+        seen = [0]
+
+        def refusing(method: str, path: str, response: httpx.Response) -> httpx.Response | None:
+            seen[0] += path == "/threads"
+            return httpx.Response(400) if path == "/threads" and seen[0] == 2 else None
+
+        interpose(office, refusing)
+        assert len((await office.call("triage_inbox", limit=5))["threads"]) == 5

@@ -327,6 +327,11 @@ def kind_of(sender: str, subject: str, reading: Reading) -> Kind:
     return likeliest if points[likeliest] >= _ENOUGH else Kind.PERSON
 
 
+def is_undelivered(subject: str) -> bool:
+    """Return whether a subject says that a message could not be delivered."""
+    return _starts(_NOT_DELIVERED, subject)
+
+
 def speaks_of_subscription(line: str) -> bool:
     """Return whether a line is about the mailing itself: how to leave it, why it comes, where to see it online."""
     lowered = line.lower()

@@ -72,8 +72,11 @@ class Target(NamedTuple):
 
     @property
     def shown(self) -> str:
-        """The beginning with the whole host, and as much of the rest as a reader needs."""
-        return self.start + (self.rest if len(self.rest) <= _REST_SHOWN else self.rest[:_REST_SHOWN] + "…")
+        """The beginning with the whole host, and as much of the rest as a reader needs; of a long one, no query."""
+        if len(self.rest) <= _REST_SHOWN:
+            return self.start + self.rest
+        path, query, _ = self.rest.partition("?")
+        return self.start + (f"{path}?…" if query and len(path) <= _REST_SHOWN else self.rest[:_REST_SHOWN] + "…")
 
 
 def inert(text: str) -> str:

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from salesos_inbox import views
 from salesos_inbox.contract import models
 from salesos_inbox.mail.fence import outside
-from salesos_inbox.mail.kinds import Kind, kind_of
+from salesos_inbox.mail.kinds import Kind, is_undelivered, kind_of
 from salesos_inbox.mail.nesting import MAX_CHARACTERS
 from salesos_inbox.mail.reading import Reading, read_body
 from salesos_inbox.mail.signals import signals
@@ -39,7 +39,10 @@ class Standing:
 
 
 def standing(thread: models.Thread, own: frozenset[str]) -> Standing:
-    """Return where a thread stands; drafts do not count, nor what a machine sent after a person wrote."""
+    """Return where a thread stands; drafts do not count, nor what a machine sent after a person wrote.
+
+    But for the report that what the user wrote did not arrive.
+    """
     messages = [message for message in thread.messages if message.status != "DRAFT"]
     newest: list[ReadMessage] = []
     for message in messages[: -_READ_BACK - 1 : -1]:
@@ -48,10 +51,12 @@ def standing(thread: models.Thread, own: frozenset[str]) -> Standing:
             break
     else:
         return Standing(newest[0] if newest else None, None, None, has_reply=False)
-    written = newest[-1].message
+    last, written = newest[0], newest[-1].message
     mine = from_me(written, own)
+    if mine and last.kind is Kind.AUTOMATIC and is_undelivered(last.message.subject):
+        return Standing(last, "yours", _moment(last.message), has_reply=False)
     has_reply = not mine and any(from_me(message, own) for message in messages)
-    return Standing(newest[0], "theirs" if mine else "yours", written.sent_at or written.received_at, has_reply)
+    return Standing(last, "theirs" if mine else "yours", _moment(written), has_reply)
 
 
 def follow_up(
@@ -74,6 +79,10 @@ def follow_up(
 def from_me(message: models.Message, own: frozenset[str]) -> bool:
     """Return whether the user wrote `message`; anyone can put their address on what comes in."""
     return message.direction == "OUTBOUND" or (not message.direction and message.from_email.lower() in own)
+
+
+def _moment(message: models.Message) -> datetime | None:
+    return message.sent_at or message.received_at
 
 
 def _read(message: models.Message, own: frozenset[str]) -> ReadMessage:

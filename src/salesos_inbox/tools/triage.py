@@ -8,6 +8,7 @@ import anyio
 
 from salesos_inbox import views
 from salesos_inbox.contract import models
+from salesos_inbox.errors import InboxError
 from salesos_inbox.mail.budget import estimate_tokens
 from salesos_inbox.mail.kinds import Kind
 from salesos_inbox.mail.snippet import first_words
@@ -73,8 +74,11 @@ async def triage_inbox(
 async def _due(
     inbox: Desk, query: models.ListThreads, listed: Sequence[models.ThreadSummary]
 ) -> list[models.ThreadSummary]:
-    """Return the threads whose follow-up is due and that are not among the newest, which are listed already."""
-    page = await inbox.client.list_threads(query.model_copy(update={"has_follow_up": True, "limit": _MOST_DUE}))
+    """Return the threads whose follow-up is due and that are not listed already; none where that is not to be known."""
+    try:
+        page = await inbox.client.list_threads(query.model_copy(update={"has_follow_up": True, "limit": _MOST_DUE}))
+    except InboxError:
+        return []
     ids = {item.id for item in listed}
     return [item for item in page.items if item.id not in ids and _is_due(item, inbox.now())]
 
