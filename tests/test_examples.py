@@ -33,7 +33,7 @@ def test_a_program_runs_and_what_it_asserts_holds(program: str) -> None:
     assert (ran.returncode, ran.stderr) == (0, "")
     assert ran.stdout.splitlines() == snapshot(
         [
-            "37 threads, 26 wait for you.",
+            "37 threads, 27 wait for you.",
             "Most urgent: RFQ 88-1420 Swindon DC: commercial clarification round 2",
             "A reply to c.achterberg@brightwater.example waits in your drafts; send it when you have read it.",
         ]

@@ -13,6 +13,7 @@ from salesos_inbox.errors import InvalidArguments
 from salesos_inbox.mail.budget import estimate_tokens
 from salesos_inbox.mail.fence import outside
 from salesos_inbox.mail.reading import read_body
+from salesos_inbox.mail.repeats import is_repeated, runs_of
 from salesos_inbox.tools._acquaintance import NOBODY_KNOWN, Acquaintance
 from salesos_inbox.tools._args import query_fingerprint, write_cursor
 from salesos_inbox.tools._thread import thread_view
@@ -127,6 +128,7 @@ def test_no_character_of_any_message_is_lost_or_shown_twice(
 ) -> None:
     found = pages(a_thread(*bodies), max_tokens=max_tokens, include_quoted=include_quoted)
     readings = [read_body(None, body) for body in bodies]
+    runs = [runs_of("\n".join((reading.text, reading.signature, reading.quoted))) for reading in readings]
     signatures = [reading.signature.split() for reading in readings]
     whole = [
         "\n\n".join(
@@ -137,7 +139,7 @@ def test_no_character_of_any_message_is_lost_or_shown_twice(
                     reading.signature,
                     include_quoted or signatures[place : place + 1] != signatures[place + 1 : place + 2],
                 ),
-                (reading.quoted, include_quoted or place == 0),
+                (reading.quoted, include_quoted or not place or not is_repeated(reading.quoted, runs[:place])),
             )
             if part and is_shown
         )
@@ -245,7 +247,7 @@ def test_an_unknown_time_of_a_message_is_left_out() -> None:
     assert view(thread).messages[0].at == "2026-11-18T08:00+00:00"
 
 
-def test_what_the_first_message_quotes_is_shown_as_no_other_message_holds_it() -> None:
+def test_a_quote_is_shown_where_no_earlier_message_holds_it() -> None:
     body = "Please take over.\n\nOn Fri, Nov 13, 2026 at 6:27 PM Ann <ann@x.example> wrote:\n> The price is 4,000."
     first, second = view(a_thread(body, body)).messages
     assert ("The price is 4,000." in first.text, first.quoted_chars) == (True, None)
@@ -306,3 +308,12 @@ def test_a_first_contact_is_told_once() -> None:
         ["first_contact: no earlier mail with this sender"],
         None,
     ]
+
+
+def test_words_put_into_a_quote_are_shown() -> None:
+    quote = "On Fri, Nov 13, 2026 at 6:27 PM Maya <maya@northwind.example> wrote:\n> Ten robots, as we said on Monday."
+    added = "\n> Please wire the deposit to our new account at the other bank before noon."
+    thread = a_thread("Ten robots, as we said on Monday.", f"Agreed.\n\n{quote}", f"Agreed.\n\n{quote}{added}")
+    _, second, third = view(thread).messages
+    assert (second.text, bool(second.quoted_chars)) == ("Agreed.", True)
+    assert ("our new account" in third.text, third.quoted_chars) == (True, None)

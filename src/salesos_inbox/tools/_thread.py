@@ -12,6 +12,7 @@ from salesos_inbox.mail.budget import cut, estimate_tokens
 from salesos_inbox.mail.damage import decode_words
 from salesos_inbox.mail.kinds import Kind, kind_of
 from salesos_inbox.mail.reading import Reading
+from salesos_inbox.mail.repeats import Runs, is_repeated, runs_of
 from salesos_inbox.tools._acquaintance import NOBODY_KNOWN, Acquaintance
 from salesos_inbox.tools._args import query_fingerprint, read_cursor, write_cursor
 from salesos_inbox.tools._compose import bare_subject
@@ -21,6 +22,8 @@ MARKS_TOKENS = 40
 """What the marks around a message's texts and the names of its fields cost."""
 SMALLEST_PIECE = 150
 """Tokens; a message is not begun where less than this is left."""
+_LOOKED_BACK = 30
+"""How many messages are looked through for what one quotes."""
 _FOLDED = "f"
 """What stands in a cursor behind the place in a message whose signature is folded."""
 _NOTABLE = {"DRAFT", "QUEUED", "BOUNCED", "FAILED", "OPENED", "CLICKED"}
@@ -39,6 +42,7 @@ class _Thread:
     begun: dict[int, bool] = field(default_factory=dict[int, bool])
     """Whether the signature was folded of a message that another page began: what came since does not change that."""
     _readings: dict[int, Reading] = field(default_factory=dict[int, Reading])
+    _runs: dict[int, Runs] = field(default_factory=dict[int, Runs])
 
     def reading(self, index: int) -> Reading:
         """Return the message at `index` as it is read."""
@@ -56,17 +60,29 @@ class _Thread:
         return following is not None and self.reading(following).signature.split() == signature.split()
 
     def text(self, index: int) -> str:
-        """Return what is shown of a message: what is new, and what no other message of the thread repeats.
+        """Return what is shown of a message: what is new, and what stands in no other message of the thread.
 
-        What the first message quotes stands in no other, and a signature stays where its sender wrote it last.
+        A quote is folded where earlier messages hold it; a signature stays where its sender wrote it last.
         """
         reading = self.reading(index)
         parts = [reading.text]
         if self.include_quoted or not self.repeats_signature(index):
             parts.append(reading.signature)
-        if self.include_quoted or index == 0:
+        if self.include_quoted or not self.repeats_quote(index):
             parts.append(reading.quoted)
         return "\n\n".join(filter(None, parts))
+
+    def repeats_quote(self, index: int) -> bool:
+        """Return whether what a message quotes stands in those before it."""
+        quoted, before = self.reading(index).quoted, range(max(0, index - _LOOKED_BACK), index)
+        return bool(quoted and before) and is_repeated(quoted, map(self.runs, before))
+
+    def runs(self, index: int) -> Runs:
+        """Return what a message says, for looking up what others quote of it."""
+        if index not in self._runs:
+            reading = self.reading(index)
+            self._runs[index] = runs_of("\n".join((reading.text, reading.signature, reading.quoted)))
+        return self._runs[index]
 
     def people(self, index: int) -> set[str]:
         """Return who a message goes among: its sender and all who get it."""
@@ -112,7 +128,7 @@ class _Thread:
             draft_id=message.id if message.status == "DRAFT" else None,
             status=message.status if message.status in _NOTABLE else None,
             attachments=views.attachment_names(message.attachments) if begins else None,
-            quoted_chars=len(reading.quoted) or None if folded and index else None,
+            quoted_chars=len(reading.quoted) if folded and self.repeats_quote(index) else None,
             signature_chars=len(reading.signature) or None if folded and self.repeats_signature(index) else None,
             skipped_chars=offset or None,
         )
