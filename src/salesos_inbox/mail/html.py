@@ -400,7 +400,10 @@ class _Walk:
             self.writer.words(f"[{words}]")
         return None
 
-    def drawing(self, here: _Element) -> _Place:
+    def drawing(self, here: _Element) -> _Place | None:
+        if any(here.attributes.get(side) in _PIXELS for side in ("width", "height")):
+            self._hide(_all_text(here.node))
+            return None
         self._pictures += not here.look.hides_boxes
         return here.place._replace(drawing=True, silent=True)
 
