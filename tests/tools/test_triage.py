@@ -144,6 +144,7 @@ async def test_a_due_follow_up_of_an_older_thread_comes_first_on_the_first_page(
         ]
         assert page["threads"][0]["follow_up"].startswith("due ")
         assert len(page["threads"]) == 6
+        assert all(len(row["mail"].split(" | ")) == 3 for row in page["threads"])
         assert page["note"].endswith("1 of the follow-ups due are from further on.")
         second = await office.call("triage_inbox", limit=5, cursor=page["next_cursor"])
         assert len(second["threads"]) == 5

@@ -22,7 +22,8 @@ from salesos_inbox.views import Triage, TriageRow
 
 TOKENS_PER_THREAD = 88
 """What a row of a page may take on average by the estimate, so that 25 threads stay within 2,500 tokens."""
-_FEWEST_TOKENS = 500
+_FEWEST_TOKENS = 1_200
+"""What a short page may take."""
 _MARKS_TOKENS = 6
 _NEW_CHARACTERS = (90, 80, 70, 60, 50, 40, 30, 0)
 """How many characters of what is new are shown: the most for which the rows stay within what they may take."""
@@ -90,7 +91,7 @@ def _rows(
     stand = {thread.id: standing(thread, own) for thread in threads}
     seen = {thread.id: _signals(stand[thread.id].last, own, known(thread.id)) for thread in threads}
     urgent = sorted(threads, key=lambda thread: _urgency(thread, stand[thread.id], inbox.now()))
-    most_tokens = max(TOKENS_PER_THREAD * min(len(threads), page_size), _FEWEST_TOKENS)
+    most_tokens = max(TOKENS_PER_THREAD * page_size, _FEWEST_TOKENS)
     rows: list[TriageRow] = []
     for characters in _NEW_CHARACTERS:
         rows = [_row(inbox, thread, stand[thread.id], own, characters, seen[thread.id]) for thread in urgent]
@@ -113,7 +114,7 @@ def _row(
     kind = last.kind if last else Kind.PERSON
     return TriageRow(
         thread_id=one_line(thread.id, views.ID_CHARACTERS),
-        mail=views.in_a_row(_sender(last, thread, own), thread.subject, _new_words(last, thread, characters)),
+        mail=views.in_a_row(_sender(last, thread, own), thread.subject, _new_words(last, characters)),
         turn=where.turn,
         kind=kind.value if kind is not Kind.PERSON else None,
         signals=signals,
@@ -144,7 +145,7 @@ def _sender(last: ReadMessage | None, thread: models.Thread, own: frozenset[str]
     return views.person_in_list(last.message.from_name, last.message.from_email)
 
 
-def _new_words(last: ReadMessage | None, thread: models.Thread, characters: int) -> str:
+def _new_words(last: ReadMessage | None, characters: int) -> str:
     if last is None:
-        return one_line(thread.snippet, characters)
+        return ""  # the service's own snippet is cut from raw mail, with what its sender hid
     return first_words(last.reading.text, int(characters * _SHARE_SHOWN[last.kind]))
