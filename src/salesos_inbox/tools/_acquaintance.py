@@ -47,7 +47,7 @@ async def acquaintance(desk: Desk, thread: models.Thread, own: frozenset[str]) -
     """
     sent = await _sent(desk)
     written_to = {address for thread_id, people in sent.items() if thread_id != thread.id for address in people}
-    known = frozenset(_domains(written_to | own))
+    known = (await known_domains(desk, own))(thread.id)
     sender = next((message.from_email for message in reversed(thread.messages) if _is_received(message, own)), "")
     if not sender or mailbox(sender) in written_to | _addressed(thread, own) or _is_colleague(mailbox(sender), own):
         return Acquaintance(known)

@@ -43,6 +43,7 @@ class _Thread:
     """Whether the signature was folded of a message that another page began: what came since does not change that."""
     _readings: dict[int, Reading] = field(default_factory=dict[int, Reading])
     _runs: dict[int, Runs] = field(default_factory=dict[int, Runs])
+    _repeats: dict[int, bool] = field(default_factory=dict[int, bool])
 
     def reading(self, index: int) -> Reading:
         """Return the message at `index` as it is read."""
@@ -74,8 +75,10 @@ class _Thread:
 
     def repeats_quote(self, index: int) -> bool:
         """Return whether what a message quotes stands in those before it."""
-        quoted, before = self.reading(index).quoted, range(max(0, index - _LOOKED_BACK), index)
-        return bool(quoted and before) and is_repeated(quoted, map(self.runs, before))
+        if index not in self._repeats:
+            quoted, before = self.reading(index).quoted, range(max(0, index - _LOOKED_BACK), index)
+            self._repeats[index] = bool(quoted and before) and is_repeated(quoted, map(self.runs, before))
+        return self._repeats[index]
 
     def runs(self, index: int) -> Runs:
         """Return what a message says, for looking up what others quote of it."""
@@ -98,16 +101,22 @@ class _Thread:
         """Return what was seen in a message that a reader should know of, and what its text does not say of it."""
         message, reading = self.messages[index], self.reading(index)
         is_mass = kind_of(message.from_email, message.subject, reading) is not Kind.PERSON
-        is_first = all(earlier.from_email != message.from_email for earlier in self.messages[:index])
         seen = signals_of(
             message,
             reading,
             known_domains=self.acquaintance.known_domains,
-            first_contact=is_first and mailbox(message.from_email) in self.acquaintance.strangers,
+            first_contact=self.is_first_contact(index),
             own=self.own,
             is_mass=is_mass,
         )
         return [*reading.notes, *seen] or None
+
+    def is_first_contact(self, index: int) -> bool:
+        """Return whether a message is the first of a sender who is new to the user."""
+        sender = self.messages[index].from_email
+        if not self.acquaintance.strangers or mailbox(sender) not in self.acquaintance.strangers:
+            return False
+        return all(self.messages[place].from_email != sender for place in range(index))
 
     def head(self, index: int, offset: int) -> views.MessageView:
         """Return the view of a message without its text, of which what is shown begins at the character `offset`."""
