@@ -14,8 +14,6 @@ from salesos_inbox.mail.damage import decode_words, decoded, from_base64, from_q
 from salesos_inbox.mail.ical import calendar_text, card_text
 from salesos_inbox.mail.rtf import rtf_to_text
 
-__all__ = ["Form", "decode_words", "recognise"]
-
 EMPTY: Final = "it has no text"
 FILES_ONLY: Final = "it has no text, only files"
 SIGNED: Final = "signed with OpenPGP: not verified here"
