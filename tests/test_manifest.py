@@ -9,6 +9,7 @@ import pytest
 from inline_snapshot import snapshot
 
 from processes import ROOT, Done, command
+from salesos_inbox.contract.document import contract_markdown
 from salesos_inbox.manifest import TABLE_END, TABLE_START, brief, with_table
 
 Manifest = Callable[..., Done]
@@ -39,36 +40,47 @@ def test_the_files_in_the_repository_are_current(manifest: Manifest) -> None:
     assert manifest(ROOT, "--check") == NOTHING_TO_SAY
 
 
-def test_both_files_are_made_and_then_found_current(project: Path, manifest: Manifest) -> None:
+def test_all_files_are_made_and_then_found_current(project: Path, manifest: Manifest) -> None:
     tools = json.loads((project / "tool_manifest.json").read_text(encoding="utf-8"))["tools"]
     readme = (project / "README.md").read_text(encoding="utf-8")
     assert len(tools) == 22
     assert readme.startswith(f"# A project\n\n{TABLE_START}\n| tool |")
     assert readme.endswith(f"{TABLE_END}\n\nThe rest.\n")
     assert all(f"| `{tool['name']}` | {tool['group']} | {tool['effect']} |" in readme for tool in tools)
+    assert (project / "docs/contract.md").read_text(encoding="utf-8") == contract_markdown()
     assert manifest(project, "--check") == NOTHING_TO_SAY
 
 
-@pytest.mark.parametrize("name", ["tool_manifest.json", "README.md"])
+@pytest.mark.parametrize(
+    ("name", "present"),
+    [
+        ("tool_manifest.json", "List the mailbox's folders"),
+        ("README.md", "List the mailbox's folders"),
+        ("docs/contract.md", "`bodyHtml`"),
+    ],
+)
 def test_a_stale_file_fails_the_check_and_the_command_that_mends_it_is_named(
-    project: Path, manifest: Manifest, name: str
+    project: Path, manifest: Manifest, name: str, present: str
 ) -> None:
     path = project / name
     current = path.read_text(encoding="utf-8")
-    stale = current.replace("List the mailbox's folders", "Show the mailbox's folders")
+    stale = current.replace(present, "something else")
+    assert stale != current
     path.write_text(stale, encoding="utf-8")
 
     found = manifest(project, "--check")
-    assert found == Done(1, "", f"{name} is out of date; mend it with: salesos-inbox-mcp manifest\n")
+    assert found == Done(1, "", f"{name} is out of date; mend with: salesos-inbox-mcp manifest\n")
     assert path.read_text(encoding="utf-8") == stale
 
     assert manifest(project) == NOTHING_TO_SAY
     assert path.read_text(encoding="utf-8") == current
 
 
-def test_a_missing_manifest_fails_the_check(project: Path, manifest: Manifest) -> None:
+def test_missing_files_fail_the_check_and_are_all_named(project: Path, manifest: Manifest) -> None:
     (project / "tool_manifest.json").unlink()
-    assert manifest(project, "--check").status == 1
+    (project / "docs/contract.md").unlink()
+    missing = "tool_manifest.json and docs/contract.md are out of date; mend with: salesos-inbox-mcp manifest\n"
+    assert manifest(project, "--check") == Done(1, "", missing)
 
 
 @pytest.mark.parametrize("readme", ["# Another project\n", f"# Damaged\n\n{TABLE_START}\n\nThe rest.\n"])

@@ -26,6 +26,8 @@ REQUESTS = [
 
 FILLED: dict[str, object] = {
     "q": "x",
+    "email": "a@b.example",
+    "password": "secret",
     "isRead": True,
     "isStarred": True,
     "threadIds": ["t"],
@@ -61,11 +63,8 @@ def test_what_is_known_better_than_by_assumption_is_marked_so() -> None:
             {
                 "ListThreads.page": "documented",
                 "ListThreads.limit": "documented",
-                "ListThreads.cursor": "sibling",
                 "ListThreads.sort_by": "documented",
                 "ListThreads.sort_order": "documented",
-                "SearchThreads.cursor": "sibling",
-                "ListScheduled.cursor": "sibling",
             },
         )
     )

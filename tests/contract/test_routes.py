@@ -41,7 +41,7 @@ REFERENCE = {
     21: "POST /threads/{id}/follow-up",
     22: "DELETE /threads/{id}/follow-up",
 }
-SESSION = ["GET /auth/csrf-token", "GET /auth/me", "POST /auth/refresh"]
+SESSION = ["GET /auth/csrf-token", "GET /auth/me", "POST /auth/login", "POST /auth/refresh"]
 
 IDS = {"{thread_id}": "{id}", "{scheduled_id}": "{id}", "{entity_type}": "{entityType}", "{entity_id}": "{entityId}"}
 
@@ -76,7 +76,11 @@ def test_the_sessions_routes_stand_beside_the_inbox() -> None:
 
 def test_paths_of_the_inbox_are_documented_and_the_sessions_are_not() -> None:
     assert {route.mark for route in INBOX} == {Mark.DOCUMENTED}
-    assert {route.mark for route in ROUTES if not route.number} == {Mark.SIBLING}
+    assert {route.mark for route in ROUTES if not route.number and not route.is_public} == {Mark.SIBLING}
+
+
+def test_the_sign_in_is_our_assumption_and_the_only_route_without_credentials() -> None:
+    assert [(route, route.mark) for route in ROUTES if route.is_public] == [(routes.SIGN_IN, Mark.ASSUMED)]
 
 
 def test_only_a_get_needs_no_more_than_the_scope_to_read() -> None:

@@ -1,7 +1,7 @@
-"""The 22 operations of the inbox and the three of the session, each once.
+"""The 22 operations of the inbox and the four of the session, each once.
 
-Paths stand below the base address (`https://api.salesos.org/v1`). Every path and method is
-documented; what a body holds is marked on its model.
+Paths stand below the base address (`https://api.salesos.org/v1`). Every path and method of the inbox
+is documented; what a body holds is marked on its model.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,8 @@ class Route:
 
     `purpose` completes the sentence "the request to ..."; `number` is its line in the reference (0 for
     the session's own). `request` is the body of a write, or the query of a GET. `answer` is one item
-    where `is_list`; None means an empty 204.
+    where `is_list`; None means an empty 204. A route that `is_public` is called without credentials.
+    `statuses` are those of success, the usual one first.
     """
 
     number: int
@@ -37,12 +38,34 @@ class Route:
     is_list: bool = False
     scope: Scope = Scope.READ
     mark: Mark = Mark.DOCUMENTED
+    is_public: bool = False
+    statuses: tuple[int, ...] = (200,)
+
+    @property
+    def key(self) -> str:
+        """Its name in files and in messages, such as `send_email`."""
+        return _KEYS[self]
+
+    @property
+    def is_write(self) -> bool:
+        """Whether it changes anything; its request is a body then, and else a query."""
+        return self.method != "GET"
+
+    @property
+    def plural(self) -> str:
+        """What a list of its items is called, as in the key of an envelope."""
+        return self.path.rpartition("/")[2].replace("search", "threads")
 
     def url(self, **ids: str) -> str:
         """Return the path with `ids` in their places, each quoted as one path segment."""
-        from urllib.parse import quote
+        return filled(self.path, **ids)
 
-        return self.path.format(**{name: quote(value, safe="") for name, value in ids.items()})
+
+def filled(path: str, **ids: str) -> str:
+    """Return `path` with `ids` in its places, each quoted as one path segment."""
+    from urllib.parse import quote
+
+    return path.format(**{name: quote(value, safe="") for name, value in ids.items()})
 
 
 _INBOX = "/email-inbox"
@@ -54,9 +77,25 @@ LIST_THREADS = Route(
 )
 GET_THREAD = Route(3, "GET", _THREAD, "read the thread", models.Thread)
 SEND_EMAIL = Route(
-    4, "POST", f"{_INBOX}/send", "send or schedule the email", models.SendReceipt, models.SendEmail, scope=Scope.WRITE
+    4,
+    "POST",
+    f"{_INBOX}/send",
+    "send or schedule the email",
+    models.SendReceipt,
+    models.SendEmail,
+    scope=Scope.WRITE,
+    statuses=(201,),
 )
-SAVE_DRAFT = Route(5, "POST", f"{_INBOX}/drafts", "save the draft", models.Draft, models.SaveDraft, scope=Scope.WRITE)
+SAVE_DRAFT = Route(
+    5,
+    "POST",
+    f"{_INBOX}/drafts",
+    "save the draft",
+    models.Draft,
+    models.SaveDraft,
+    scope=Scope.WRITE,
+    statuses=(201, 200),
+)
 SET_READ = Route(
     6,
     "PATCH",
@@ -87,6 +126,7 @@ LINK_CRM_RECORD = Route(
     models.CrmLink,
     models.LinkCrmRecord,
     scope=Scope.WRITE,
+    statuses=(201,),
 )
 UNLINK_CRM_RECORD = Route(
     11,
@@ -95,6 +135,7 @@ UNLINK_CRM_RECORD = Route(
     "unlink the CRM record",
     None,
     scope=Scope.DELETE,
+    statuses=(204,),
 )
 GET_STATS = Route(12, "GET", f"{_INBOX}/stats", "read the statistics", models.InboxStats)
 SEARCH_THREADS = Route(
@@ -155,7 +196,13 @@ LIST_SCHEDULED = Route(
     is_list=True,
 )
 CANCEL_SCHEDULED = Route(
-    20, "DELETE", f"{_INBOX}/scheduled/{{scheduled_id}}", "cancel the scheduled email", None, scope=Scope.DELETE
+    20,
+    "DELETE",
+    f"{_INBOX}/scheduled/{{scheduled_id}}",
+    "cancel the scheduled email",
+    None,
+    scope=Scope.DELETE,
+    statuses=(204,),
 )
 SET_FOLLOW_UP = Route(
     21,
@@ -165,8 +212,11 @@ SET_FOLLOW_UP = Route(
     models.FollowUp,
     models.SetFollowUp,
     scope=Scope.WRITE,
+    statuses=(201,),
 )
-REMOVE_FOLLOW_UP = Route(22, "DELETE", f"{_THREAD}/follow-up", "remove the follow-up", None, scope=Scope.DELETE)
+REMOVE_FOLLOW_UP = Route(
+    22, "DELETE", f"{_THREAD}/follow-up", "remove the follow-up", None, scope=Scope.DELETE, statuses=(204,)
+)
 
 GET_ME = Route(0, "GET", "/auth/me", "read who the user is", models.User, mark=Mark.SIBLING)
 GET_CSRF_TOKEN = Route(0, "GET", "/auth/csrf-token", "fetch a CSRF token", models.CsrfToken, mark=Mark.SIBLING)
@@ -179,8 +229,21 @@ REFRESH_TOKEN = Route(
     scope=Scope.WRITE,
     mark=Mark.SIBLING,
 )
+SIGN_IN = Route(
+    0,
+    "POST",
+    "/auth/login",
+    "sign in",
+    models.SignedIn,
+    models.SignIn,
+    scope=Scope.WRITE,
+    mark=Mark.ASSUMED,
+    is_public=True,
+)
 
 ROUTES: tuple[Route, ...] = tuple(
     sorted((value for value in list(globals().values()) if isinstance(value, Route)), key=lambda route: route.number)
 )
 """Every route, the session's first, then the 22 in the reference's order."""
+
+_KEYS: dict[Route, str] = {value: name.lower() for name, value in list(globals().items()) if isinstance(value, Route)}

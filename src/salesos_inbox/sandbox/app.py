@@ -14,6 +14,7 @@ from starlette.routing import Route as Served
 from starlette.types import ASGIApp
 
 from salesos_inbox.contract import models, routes
+from salesos_inbox.contract.openapi import openapi
 from salesos_inbox.contract.routes import Route
 from salesos_inbox.sandbox.access import Caller
 from salesos_inbox.sandbox.bodies import Nothing, read_body, read_query
@@ -24,6 +25,7 @@ from salesos_inbox.sandbox.store import Store
 
 if TYPE_CHECKING:
     from salesos_inbox.sandbox.faults import Faults
+    from salesos_inbox.sandbox.spelling import Spelling
 
 __all__ = ["DOCUMENTED_LIMITS", "LARGEST_BODY", "PREFIX", "UNLIMITED", "Limits", "create_app"]
 
@@ -32,7 +34,9 @@ PREFIX: Final = "/v1"
 LARGEST_BODY: Final = 10 * 2**20
 """Bytes of a request body; more is refused (413)."""
 TOKEN_LIFETIME: Final = 86400
-"""Seconds that a refreshed token lives."""
+"""Seconds that a refreshed token lives, and that of a new session."""
+SIGN_INS_PER_MINUTE: Final = 10
+"""How many passwords an address may try in a minute."""
 
 _ALL_METHODS: Final = ("GET", "POST", "PATCH", "PUT", "DELETE", "OPTIONS")
 _REQUEST_ID = re.compile(r"[ -~]{1,200}")
@@ -67,11 +71,10 @@ Outcome = models.Answer | Page[Any] | list[models.Folder] | dict[str, object] | 
 
 @dataclass(frozen=True)
 class Operation:
-    """A route of the contract, what it does, and the status where it did it."""
+    """A route of the contract, what it does, and the status where that is not always the same."""
 
     route: Route
     perform: Callable[[Call[Any]], Outcome]
-    status: int = 200
     status_of: Callable[[Call[Any]], int] | None = None
 
 
@@ -81,30 +84,49 @@ def create_app(
     limits: Limits = DOCUMENTED_LIMITS,
     envelope: Envelope = "array",
     faults: "Faults | None" = None,
+    spelling: "Spelling | None" = None,
 ) -> ASGIApp:
     """Return an ASGI application that serves `store` below `/v1`.
 
     `limits` bounds the requests of each user or key; `envelope` is the shape of paged lists; `faults`
-    says which requests fail, and how.
+    says which requests fail, and how; `spelling` gives all of it other names, and lists its own envelope.
     """
-    sandbox = _Sandbox(store, Meter(limits), envelope)
+    meter = Meter(limits)
+
+    def speaking(chosen: Envelope | None) -> ASGIApp:
+        if spelling is None:
+            return _service(_Sandbox(store, meter, chosen or envelope))
+        sandbox = _Sandbox(store, meter, spelling.envelope, wants_csrf=spelling.wants_csrf)
+        return spelling.around(_service(sandbox), PREFIX)
+
+    return faults.around(speaking, PREFIX) if faults else speaking(None)
+
+
+def _service(sandbox: "_Sandbox") -> ASGIApp:
     # Fixed paths before those with parameters: `/threads/read` is no thread.
     by_precision = sorted(OPERATIONS, key=lambda operation: operation.route.path.count("{"))
     served = [
         Served(PREFIX + one.route.path, partial(sandbox.serve, one), methods=[one.route.method]) for one in by_precision
     ]
+    document = Served(f"{PREFIX}/openapi.json", sandbox.describe)
     unknown = Served("/{path:path}", partial(sandbox.serve, None), methods=[*_ALL_METHODS])
-    app = Starlette(routes=[*served, unknown], exception_handlers={500: _broken})
-    return faults.around(app, PREFIX) if faults else app
+    return Starlette(routes=[document, *served, unknown], exception_handlers={500: _broken})
 
 
 class _Sandbox:
     """Admits requests, performs their operations and words the answers."""
 
-    def __init__(self, store: Store, meter: Meter, envelope: Envelope) -> None:
+    def __init__(self, store: Store, meter: Meter, envelope: Envelope, *, wants_csrf: bool = True) -> None:
         self._store = store
         self._meter = meter
+        self._sign_ins = Meter(Limits(per_minute=SIGN_INS_PER_MINUTE))
         self._envelope: Envelope = envelope
+        self._wants_csrf = wants_csrf
+
+    async def describe(self, request: Request) -> Response:
+        """Answer anybody with the contract as an OpenAPI document."""
+        del request
+        return JSONResponse(openapi(PREFIX, has_cursors=self._envelope == "cursor"))
 
     async def serve(self, operation: Operation | None, request: Request) -> Response:
         """Answer one request to `operation`; None is a path that the contract does not know."""
@@ -113,10 +135,12 @@ class _Sandbox:
         headers = {"X-Request-ID": request_id}
         try:
             self._store.advance()
-            caller = self._caller(request, headers)
+            is_public = operation is not None and operation.route.is_public
+            caller = self._stranger(request, headers) if is_public else self._caller(request, headers)
             if operation is None:
                 raise Refusal(404, f"Cannot {request.method} {request.url.path}")
-            self._authorize(operation.route, request, caller)
+            if not is_public:
+                self._authorize(operation.route, request, caller)
             call = Call(
                 self._store, caller, request.path_params, await self._read(operation.route, request), request_id
             )
@@ -138,6 +162,15 @@ class _Sandbox:
             headers["X-CSRF-Token"] = token
         return caller
 
+    def _stranger(self, request: Request, headers: dict[str, str]) -> Caller:
+        """Return somebody without credentials, who may not try many passwords in a minute."""
+        stranger = Caller("", None, frozenset(), f"address:{request.client.host if request.client else ''}")
+        self._spend(stranger.credential, headers)
+        guesses = self._sign_ins.spend(stranger.credential, self._store.now())
+        if guesses.retry_after:
+            raise Refusal(429, "Too Many Requests", headers={"Retry-After": str(guesses.retry_after)})
+        return stranger
+
     def _identified(self, request: Request) -> Caller:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.casefold() == "bearer":
@@ -155,7 +188,7 @@ class _Sandbox:
     def _authorize(self, route: Route, request: Request, caller: Caller) -> None:
         caller.require_organization(request.headers.get("x-organization-id"))
         caller.require(route.scope)
-        if route.method != "GET":
+        if route.method != "GET" and self._wants_csrf:
             self._store.access.require_csrf(caller, request.headers.get("x-csrf-token"))
 
     async def _read(self, route: Route, request: Request) -> models.Request:
@@ -171,7 +204,7 @@ class _Sandbox:
 
     def _answer(self, operation: Operation, call: Call[models.Request]) -> Response:
         outcome = operation.perform(call)
-        status = operation.status_of(call) if operation.status_of else operation.status
+        status = operation.status_of(call) if operation.status_of else operation.route.statuses[0]
         if outcome is None:
             return Response(status_code=204)
         if isinstance(outcome, Page):
@@ -271,16 +304,24 @@ def _refresh(call: Call[models.Request]) -> dict[str, object]:
     return models.RefreshedToken(access_token=token, expires_in=TOKEN_LIFETIME).model_dump()
 
 
+def _sign_in(call: Call[models.SignIn]) -> dict[str, object]:
+    email, password, code = call.request.email, call.request.password, call.request.two_factor_code
+    user_id = call.store.access.sign_in(email, password, code)
+    if user_id is None:
+        return {"requiresTwoFactor": True}
+    token = call.store.access.issue_token(user_id, session=True, expires_in=TOKEN_LIFETIME)
+    return models.RefreshedToken(access_token=token, expires_in=TOKEN_LIFETIME).model_dump()
+
+
 OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation(routes.GET_ME, lambda call: call.store.access.user(call.user)),
     Operation(routes.GET_CSRF_TOKEN, _csrf_token),
     Operation(routes.REFRESH_TOKEN, _refresh),
+    Operation(routes.SIGN_IN, _sign_in),
     Operation(routes.LIST_FOLDERS, lambda call: call.store.folders(call.user)),
     Operation(routes.LIST_THREADS, lambda call: call.store.list_threads(call.user, call.request)),
     Operation(routes.GET_THREAD, lambda call: call.store.thread(call.user, call.thread)),
-    Operation(
-        routes.SEND_EMAIL, lambda call: call.store.send(call.user, call.request, request_id=call.request_id), 201
-    ),
+    Operation(routes.SEND_EMAIL, lambda call: call.store.send(call.user, call.request, request_id=call.request_id)),
     Operation(
         routes.SAVE_DRAFT,
         lambda call: call.store.save_draft(call.user, call.request),
@@ -290,7 +331,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation(routes.SET_STAR, lambda call: call.store.set_star(call.user, call.thread, call.request.is_starred)),
     Operation(routes.ARCHIVE_THREAD, lambda call: call.store.move(call.user, call.thread, "archive")),
     Operation(routes.BULK_THREADS, _bulk),
-    Operation(routes.LINK_CRM_RECORD, _link, 201),
+    Operation(routes.LINK_CRM_RECORD, _link),
     Operation(routes.UNLINK_CRM_RECORD, lambda call: call.store.unlink_crm(call.user, **call.ids)),
     Operation(routes.GET_STATS, lambda call: call.store.stats(call.user)),
     Operation(routes.SEARCH_THREADS, lambda call: call.store.search(call.user, call.request)),
@@ -307,7 +348,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     ),
     Operation(routes.LIST_SCHEDULED, lambda call: call.store.list_scheduled(call.user, call.request)),
     Operation(routes.CANCEL_SCHEDULED, lambda call: call.store.cancel_scheduled(call.user, **call.ids)),
-    Operation(routes.SET_FOLLOW_UP, _follow_up, 201),
+    Operation(routes.SET_FOLLOW_UP, _follow_up),
     Operation(routes.REMOVE_FOLLOW_UP, lambda call: call.store.remove_follow_up(call.user, call.thread)),
 )
 """What each route of the contract does. The bodies' types follow from the routes, so `Call` is open here."""

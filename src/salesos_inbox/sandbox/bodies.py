@@ -4,7 +4,7 @@ import re
 import types
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails, from_json
@@ -12,12 +12,6 @@ from pydantic_core import ErrorDetails, from_json
 from salesos_inbox.contract import models
 from salesos_inbox.sandbox.messages import to_millis
 from salesos_inbox.sandbox.refusals import Refusal, invalid
-
-MAX_BATCH: Final = 1000
-"""Threads in one batch request."""
-MAX_LIMIT: Final = 100
-"""Items on one page."""
-SORT_KEYS: Final = ("lastMessageAt", "subject")
 
 RequestT = TypeVar("RequestT", bound=models.Request)
 
@@ -31,6 +25,13 @@ _EXPECTED: Final[Mapping[object, str]] = {
     datetime: "{} must be a valid ISO 8601 date string",
     list: "{} must be an array",
     Literal: "{} must be one of the following values: {}",
+}
+
+_OUT_OF_BOUNDS: Final[Mapping[str, str]] = {
+    "greater_than_equal": "{} must not be less than {ge}",
+    "less_than_equal": "{} must not be greater than {le}",
+    "too_short": "{} should not be empty",
+    "too_long": "{} must contain no more than {max_length} elements",
 }
 
 
@@ -84,22 +85,28 @@ def _sentence(model: type[models.Request], fault: ErrorDetails) -> str:
     name = str(fault["loc"][0])
     if fault["type"] == "extra_forbidden":
         return f"property {name} should not exist"
+    if rule := _OUT_OF_BOUNDS.get(fault["type"]):
+        return rule.format(name, **fault.get("ctx", {}))
     annotation = _annotations(model)[name]
     if len(fault["loc"]) > 1:
         (element,) = get_args(annotation)
-        return "each value in " + _EXPECTED[element].format(name)
+        return "each value in " + _EXPECTED[_plain(element)].format(name)
     return _EXPECTED[get_origin(annotation) or annotation].format(name, ", ".join(map(str, get_args(annotation))))
 
 
 def _annotations(model: type[models.Request]) -> dict[str, object]:
     """Return the type of every field by its name on the wire, without None."""
-    return {field.alias or name: _without_none(field.annotation) for name, field in model.model_fields.items()}
+    return {field.alias or name: _plain(field.annotation) for name, field in model.model_fields.items()}
 
 
-def _without_none(annotation: object) -> object:
-    if get_origin(annotation) not in (Union, types.UnionType):
+def _plain(annotation: object) -> object:
+    """Return a type without None and without what is said about it."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _plain(get_args(annotation)[0])
+    if origin not in (Union, types.UnionType):
         return annotation
-    return next(part for part in get_args(annotation) if part is not types.NoneType)
+    return _plain(next(part for part in get_args(annotation) if part is not types.NoneType))
 
 
 def _unlike_dates(model: type[models.Request], values: Mapping[str, object]) -> Iterable[str]:
@@ -110,32 +117,9 @@ def _unlike_dates(model: type[models.Request], values: Mapping[str, object]) -> 
             yield _EXPECTED[datetime].format(name)
 
 
-def _paging(query: models.ListThreads | models.SearchThreads | models.ListScheduled, _: datetime) -> Iterable[str]:
-    for name, number in (("page", query.page), ("limit", query.limit)):
-        if number is not None and number < 1:
-            yield f"{name} must not be less than 1"
-    if query.limit is not None and query.limit > MAX_LIMIT:
-        yield f"limit must not be greater than {MAX_LIMIT}"
-    # Beyond this no offset fits into SQLite's integers.
-    if query.page is not None and query.page > 2**32:
-        yield f"page must not be greater than {2**32}"
-
-
-def _sorting(query: models.ListThreads, _: datetime) -> Iterable[str]:
-    if query.sort_by is not None and query.sort_by not in SORT_KEYS:
-        yield f"sortBy must be one of the following values: {', '.join(SORT_KEYS)}"
-
-
 def _search(query: models.SearchThreads, _: datetime) -> Iterable[str]:
     if not query.q.strip():
         yield "q should not be empty"
-
-
-def _batch(body: models.ThreadIds, _: datetime) -> Iterable[str]:
-    if not body.thread_ids:
-        yield "threadIds should not be empty"
-    if len(body.thread_ids) > MAX_BATCH:
-        yield f"threadIds must contain no more than {MAX_BATCH} elements"
 
 
 def _target(body: models.BulkThreads, _: datetime) -> Iterable[str]:
@@ -162,10 +146,7 @@ def _reminder(body: models.SetFollowUp, now: datetime) -> Iterable[str]:
 
 
 _RULES: Final[tuple[tuple[type | tuple[type, ...], Callable[[Any, datetime], Iterable[str]]], ...]] = (
-    ((models.ListThreads, models.SearchThreads, models.ListScheduled), _paging),
-    (models.ListThreads, _sorting),
     (models.SearchThreads, _search),
-    (models.ThreadIds, _batch),
     (models.BulkThreads, _target),
     (models.OutgoingEmail, _addresses),
     (models.SendEmail, _recipients),

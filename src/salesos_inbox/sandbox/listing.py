@@ -18,6 +18,8 @@ from salesos_inbox.sandbox.search import excerpt, fts_query, prefix
 DEFAULT_LIMIT: Final = 20
 """Items on a page where the query does not say."""
 
+_LAST_PAGE: Final = 2**32  # beyond it no offset fits into SQLite's integers
+
 MOST_HITS: Final = 3000
 """Messages that one search looks at: what bounds its time in a large mailbox."""
 
@@ -39,7 +41,7 @@ _SENDERS_LIKE: Final = r"""
 def paging(query: models.ListThreads | models.SearchThreads | models.ListScheduled) -> tuple[int, int]:
     """Return the number of the page that is asked for, from 1, and its length."""
     number = decode_cursor(query.cursor) if query.cursor else query.page
-    return number or 1, query.limit or DEFAULT_LIMIT
+    return min(number or 1, _LAST_PAGE), query.limit or DEFAULT_LIMIT
 
 
 def list_threads(db: Database, user_id: str, query: models.ListThreads) -> Page[models.ThreadSummary]:
