@@ -6,7 +6,7 @@ Nothing in it is a mock: only the wires are short. Time stands still unless a te
 import json
 import re
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,14 +18,17 @@ from mcp import Client
 from mcp.client import ClientRequestContext
 from mcp_types import CallToolResult, ElicitRequestParams, ElicitResult, TextContent
 
+from discretion import assert_discreet
 from salesos_inbox.approval.card import Card
 from salesos_inbox.approval.ledger import Ledger
 from salesos_inbox.client.http import InboxClient
+from salesos_inbox.errors import InboxError
 from salesos_inbox.sandbox.app import UNLIMITED, Limits, create_app
+from salesos_inbox.sandbox.faults import Faults
 from salesos_inbox.sandbox.seed import DEMO_USER, load_demo
 from salesos_inbox.sandbox.store import Store
 from salesos_inbox.server import build_server
-from salesos_inbox.settings import Settings, read_settings
+from salesos_inbox.settings import MOST_REQUESTS_PER_MINUTE, Settings, read_settings
 from salesos_inbox.tools._kit import Services
 
 NOW = datetime(2026, 11, 18, 9, 0, tzinfo=UTC)
@@ -122,8 +125,11 @@ class Office:
     client: Client
 
     async def result(self, tool: str, /, **arguments: Any) -> CallToolResult:
-        """Call a tool and return all of its answer."""
-        return await self.client.call_tool(tool, arguments)
+        """Call a tool and return all of its answer; an error tells no secret."""
+        result = await self.client.call_tool(tool, arguments)
+        if result.is_error:
+            assert_discreet(text_of(result), f"the error of {tool}")
+        return result
 
     async def call(self, tool: str, /, **arguments: Any) -> dict[str, Any]:
         """Call a tool that succeeds, and return its structured answer, without the marks around others' words."""
@@ -191,6 +197,7 @@ async def open_office(
     page: bool = False,
     limits: Limits = UNLIMITED,
     envelope: str = "array",
+    faults: Faults | None = None,
 ) -> AsyncGenerator[Office]:
     """Open an office on the demo mailbox, an empty one (`demo=False`), or that of `store`.
 
@@ -204,8 +211,11 @@ async def open_office(
         user_id = load_demo(store) if demo else store.add_user(user, "Maya", "Lindqvist")
     else:
         user_id = store.add_user(user)
-    wire = Wire(create_app(store, limits=limits, envelope=envelope))  # pyright: ignore[reportArgumentType] -- one of the sandbox's names
-    environment = {"SALESOS_BASE_URL": BASE_URL, "SALESOS_TIMEZONE": "Europe/Berlin", **(settings or {})}
+    wire = Wire(create_app(store, limits=limits, envelope=envelope, faults=faults))  # pyright: ignore[reportArgumentType] -- one of the sandbox's names
+    environment = {"SALESOS_BASE_URL": BASE_URL, "SALESOS_TIMEZONE": "Europe/Berlin"}
+    if limits is UNLIMITED:
+        environment["SALESOS_REQUESTS_PER_MINUTE"] = str(MOST_REQUESTS_PER_MINUTE)
+    environment |= settings or {}
     chosen: Settings = read_settings({**environment, "BROWSER": "x"} if page else environment, platform="linux")
     if not chosen.has_credentials:
         chosen = replace(chosen, token=store.issue_token(user_id))
@@ -250,6 +260,8 @@ async def open_office(
     try:
         async with Client(build_server(services), mode=era, elicitation_callback=decide if asks else None) as client:
             yield Office(store, user_id, clock, person, wire, services, client)
+        with suppress(InboxError):
+            assert_discreet(repr(services.ledger.entries()), "the activity log")
     finally:
         await services.close()
         store.close()

@@ -19,7 +19,7 @@ def test_without_variables_everything_has_its_default() -> None:
     assert settings == Settings()
     assert not settings.has_credentials
     assert repr(settings) == snapshot(
-        "Settings(token=None, api_key=None, base_url='https://api.salesos.org/v1', organization_id=None, timezone=None, state_dir=None, read_only=False, tools=(), approval_seconds=120.0, approval='auto', policy=(), allowed_recipients=(), most_recipients=None, messages_per_hour=None, undo_seconds=0, browser=False)"
+        "Settings(token=None, api_key=None, token_file=None, base_url='https://api.salesos.org/v1', organization_id=None, overrides=Overrides(routes={}, models={}, envelope={}, words={}, sends_csrf=True), requests_per_minute=95, timezone=None, state_dir=None, read_only=False, tools=(), approval_seconds=120.0, approval='auto', policy=(), allowed_recipients=(), most_recipients=None, messages_per_hour=None, undo_seconds=0, browser=False)"
     )
 
 
@@ -73,8 +73,13 @@ def test_each_variable_sets_its_field_alone(name: str, text: str, field: str, va
     assert replace(settings, **{field: getattr(Settings(), field)}) == Settings()
 
 
-def test_every_field_has_its_variable() -> None:
+def test_every_field_has_its_variable(tmp_path: Path) -> None:
+    contract = tmp_path / "contract.toml"
+    contract.write_text("[session]\ncsrf = false\n")
     variables = {
+        "SALESOS_TOKEN_FILE": "/run/secrets/token",
+        "SALESOS_CONTRACT": str(contract),
+        "SALESOS_REQUESTS_PER_MINUTE": "50",
         "SALESOS_API_KEY": "k",
         "SALESOS_BASE_URL": "http://h",
         "SALESOS_ORGANIZATION_ID": "o",
@@ -90,7 +95,7 @@ def test_every_field_has_its_variable() -> None:
         "SALESOS_MESSAGES_PER_HOUR": "20",
         "SALESOS_UNDO_SECONDS": "30",
     }
-    fields = set(vars(Settings())) - {"browser"}
+    fields = set(vars(Settings())) - {"browser", "overrides"} | {"contract"}
     assert set(variables) | {"SALESOS_TOKEN"} == {f"SALESOS_{name.upper()}" for name in fields}
     settings = read_settings(variables, platform="linux")
     unchanged = [name for name, value in vars(settings).items() if value == getattr(Settings(), name)]

@@ -8,9 +8,14 @@ from pathlib import Path
 from typing import Literal, get_args
 from urllib.parse import urlsplit
 
+from salesos_inbox.contract.overrides import NONE, Overrides, read_overrides
 from salesos_inbox.errors import InvalidArguments
 
 DEFAULT_BASE_URL = "https://api.salesos.org/v1"
+
+REQUESTS_PER_MINUTE = 95
+"""Below the 100 that are documented: the user's own browser makes requests too."""
+MOST_REQUESTS_PER_MINUTE = 1_000_000
 
 Approval = Literal["auto", "elicitation", "page", "host", "never"]
 """How a person is asked."""
@@ -27,10 +32,16 @@ class Settings:
     """A session's bearer token (`SALESOS_TOKEN`)."""
     api_key: str | None = field(default=None, repr=False)
     """An API key (`SALESOS_API_KEY`), instead of a token."""
+    token_file: Path | None = None
+    """A file that holds the token, and that whoever renews it writes anew (`SALESOS_TOKEN_FILE`)."""
     base_url: str = DEFAULT_BASE_URL
     """The address that `/email-inbox` stands below (`SALESOS_BASE_URL`)."""
     organization_id: str | None = None
     """The organization to work in, where a key spans several (`SALESOS_ORGANIZATION_ID`)."""
+    overrides: Overrides = NONE
+    """How the service's names differ from the contract's (the file of `SALESOS_CONTRACT`)."""
+    requests_per_minute: int = REQUESTS_PER_MINUTE
+    """How many requests may be made in any minute (`SALESOS_REQUESTS_PER_MINUTE`)."""
     timezone: tzinfo | None = None
     """The zone in which times without an offset are read and times are shown (`SALESOS_TIMEZONE`)."""
     state_dir: Path | None = None
@@ -101,10 +112,16 @@ def read_settings(environment: Mapping[str, str], platform: str = sys.platform) 
     return Settings(
         token=text("TOKEN"),
         api_key=text("API_KEY"),
+        token_file=_path("SALESOS_TOKEN_FILE", text("TOKEN_FILE")),
         base_url=_base_url(text("BASE_URL") or DEFAULT_BASE_URL),
         organization_id=text("ORGANIZATION_ID"),
+        overrides=_overrides("SALESOS_CONTRACT", _path("SALESOS_CONTRACT", text("CONTRACT"))),
+        requests_per_minute=_number(
+            "SALESOS_REQUESTS_PER_MINUTE", text("REQUESTS_PER_MINUTE"), 1, MOST_REQUESTS_PER_MINUTE
+        )
+        or REQUESTS_PER_MINUTE,
         timezone=_timezone(text("TIMEZONE")),
-        state_dir=_directory("SALESOS_STATE_DIR", text("STATE_DIR")),
+        state_dir=_path("SALESOS_STATE_DIR", text("STATE_DIR")),
         read_only=_switch("SALESOS_READ_ONLY", environment.get("SALESOS_READ_ONLY", "")),
         tools=split_names(text("TOOLS") or ""),
         approval_seconds=_seconds("SALESOS_APPROVAL_SECONDS", text("APPROVAL_SECONDS"), 120.0),
@@ -144,12 +161,31 @@ def _base_url(text: str) -> str:
     return text.rstrip("/")
 
 
-def _directory(name: str, text: str | None) -> Path | None:
+def _path(name: str, text: str | None) -> Path | None:
     try:
         return Path(text).expanduser() if text else None
     except RuntimeError as error:
         raise InvalidArguments(
             f"{name} begins with the home of a user that there is not: write the path out."
+        ) from error
+
+
+def _overrides(name: str, path: Path | None) -> Overrides:
+    """Return what the file at `path` says of the service's names; without a file, nothing."""
+    if path is None:
+        return NONE
+    import tomllib
+
+    try:
+        return read_overrides(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise InvalidArguments(f"{name} names a file that cannot be read ({path}): correct the path.") from error
+    except ValueError as error:
+        raise InvalidArguments(
+            f"The file that {name} names cannot be used: {error} (write every line for itself, without [headers], "
+            "as examples/contract.toml does)"
+            if isinstance(error, tomllib.TOMLDecodeError)
+            else f"The file that {name} names cannot be used: {error}"
         ) from error
 
 

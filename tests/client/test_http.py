@@ -13,7 +13,6 @@ import httpx
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
 
-from client.conftest import Account
 from harness import BASE_URL
 from salesos_inbox.client import http
 from salesos_inbox.client.http import InboxClient
@@ -27,7 +26,6 @@ from salesos_inbox.errors import (
     Unauthorized,
     Unavailable,
 )
-from salesos_inbox.sandbox.app import Limits, create_app
 from salesos_inbox.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -129,6 +127,9 @@ async def never_ending(stream: SocketStream) -> None:
         await stream.send(b" " * 2**20)
 
 
+REPEATED = {"closing", "resetting", "babbling", "stopping in the head", "closing in the body", "no gzip", "down"}
+"""After these a read is tried twice more; the others would be the same, or their time is over."""
+
 FAULTS: dict[str, tuple[Behave, type[InboxError], float]] = {
     "silent": (silent, Unavailable, SHORT),
     "dripping": (dripping, Unavailable, SHORT),
@@ -144,7 +145,6 @@ FAULTS: dict[str, tuple[Behave, type[InboxError], float]] = {
     "null": (answering(b"null"), ContractBroken, LONG),
     "a list": (answering(b"[]"), ContractBroken, LONG),
     "a word": (answering(b'"ok"'), ContractBroken, LONG),
-    "wrong types": (answering(b'{"id": {}, "status": [1], "subject": 5}'), ContractBroken, LONG),
     "broken JSON": (answering(b'{"id": "x"'), ContractBroken, LONG),
     "invalid UTF-8": (answering(b'{"id": "\xff\xfe"}'), ContractBroken, LONG),
     "too deep": (answering(b"[" * 100_000), ContractBroken, LONG),
@@ -158,15 +158,14 @@ FAULTS: dict[str, tuple[Behave, type[InboxError], float]] = {
 }
 
 
-@pytest.mark.parametrize(("behave", "error", "seconds"), FAULTS.values(), ids=FAULTS)
-async def test_a_read_that_is_not_answered_well_is_told(
-    behave: Behave, error: type[InboxError], seconds: float
-) -> None:
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_a_read_that_is_not_answered_well_is_repeated_where_that_may_help_and_told(fault: str) -> None:
+    behave, error, seconds = FAULTS[fault]
     async with serving(behave) as service, service.client(seconds) as client:
         with anyio.fail_after(LONG), pytest.raises(error) as raised:
             await client.get_thread("t")
     assert raised.type is error
-    assert service.requests == ["GET /v1/email-inbox/threads/t"]
+    assert service.requests == ["GET /v1/email-inbox/threads/t"] * (3 if fault in REPEATED else 1)
 
 
 @pytest.mark.parametrize(("behave", "error", "seconds"), FAULTS.values(), ids=FAULTS)
@@ -260,14 +259,13 @@ async def test_a_long_wait_is_told_instead_of_waited_for() -> None:
     assert (seen, raised.value.retry_after) == (["POST"], 3600)
 
 
-async def test_the_limits_of_the_service_are_told_with_the_time_to_wait(account: Account) -> None:
-    account.wire.app = create_app(account.store, limits=Limits(per_minute=1))
-    client = account.with_key("read")
-    await client.list_folders()
-    with pytest.raises(RateLimited) as raised:
+async def test_after_a_refusal_the_next_request_waits_as_long_as_the_service_asked_for() -> None:
+    wire, seen = throttled("1", httpx.Response(200, json=[]))
+    async with InboxClient(Settings(api_key="k", base_url=BASE_URL), transport=wire) as client:
         await client.list_folders()
-    assert raised.value.retry_after == 60
-    assert len(account.paths()) == 2
+        begun = anyio.current_time()
+        await client.list_folders()
+    assert (seen, anyio.current_time() - begun < 1) == (["GET", "GET", "GET"], True), "it is waited for once"
 
 
 # Under way
@@ -352,7 +350,7 @@ async def test_a_csrf_token_that_is_refused_twice_is_told() -> None:
     async with InboxClient(
         Settings(token="session", base_url=BASE_URL), transport=httpx.MockTransport(answer)
     ) as client:
-        with pytest.raises(Unauthorized, match="sign in again"):
+        with pytest.raises(Unauthorized, match="auth login"):
             await client.archive_thread("t")
     assert seen == ["GET", "POST", "GET", "POST"]
 

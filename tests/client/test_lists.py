@@ -1,5 +1,6 @@
 """Every list envelope of the API is read into the same page, and nothing else is taken for a list."""
 
+import tomllib
 from typing import get_args
 
 import httpx
@@ -11,7 +12,8 @@ from client.conftest import Account
 from harness import BASE_URL
 from salesos_inbox.client.http import InboxClient, Page
 from salesos_inbox.client.lists import RawPage, read_list
-from salesos_inbox.contract import models
+from salesos_inbox.contract import models, routes
+from salesos_inbox.contract.overrides import read_overrides
 from salesos_inbox.errors import ContractBroken
 from salesos_inbox.sandbox.app import create_app
 from salesos_inbox.sandbox.envelopes import Envelope
@@ -43,6 +45,9 @@ ROWS: list[object] = [{"id": "a"}, {"id": "b"}]
         ({"items": ROWS, "nextCursor": "c", "hasMore": True}, None, RawPage(ROWS, None, True, "c")),
         ({"items": ROWS, "nextCursor": None, "hasMore": False}, None, RawPage(ROWS, None, False)),
         ({"items": ROWS, "nextCursor": ""}, None, RawPage(ROWS)),
+        ({"items": ROWS, "next_cursor": "c", "has_more": True, "total_count": 7}, None, RawPage(ROWS, 7, True, "c")),
+        ({"data": ROWS, "meta": {"page": 1, "total_pages": 1, "total_items": 2}}, None, RawPage(ROWS, 2, False)),
+        ({"items": ROWS, "hasMore": "no", "hasNextPage": False}, None, RawPage(ROWS, None, False)),
         ({"items": ROWS}, "7", RawPage(ROWS, 7)),
         ({"items": ROWS, "total": "7"}, None, RawPage(ROWS, 7)),
         ({"items": ROWS, "total": None, "count": 7}, None, RawPage(ROWS, 7)),
@@ -51,13 +56,13 @@ ROWS: list[object] = [{"id": "a"}, {"id": "b"}]
     ],
 )
 def test_every_envelope_is_read_into_the_same_page(payload: object, header: str | None, page: RawPage) -> None:
-    assert read_list(payload, header) == page
+    assert read_list(payload, header, routes.LIST_THREADS) == page
 
 
 @pytest.mark.parametrize("payload", [None, "items", 5, True, {}, {"items": None}, {"error": "x"}, {"data": {"a": 1}}])
 def test_what_holds_no_list_is_not_taken_for_an_empty_one(payload: object) -> None:
     with pytest.raises(ContractBroken, match="nothing was read from it"):
-        read_list(payload, None)
+        read_list(payload, None, routes.LIST_THREADS)
 
 
 KEYS = st.sampled_from(["items", "data", "meta", "pagination", "total", "count", "page", "totalPages", "hasMore", "x"])
@@ -72,7 +77,7 @@ JSON = st.recursive(
 @example(payload=[], header="9" * 5000)
 def test_any_payload_is_a_page_or_breaks_the_contract(payload: object, header: str | None) -> None:
     try:
-        page = read_list(payload, header)
+        page = read_list(payload, header, routes.LIST_THREADS)
     except ContractBroken:
         return
     assert page.total is None or page.total >= 0
@@ -82,7 +87,7 @@ def test_a_list_within_thousands_of_envelopes_is_still_read() -> None:
     payload: object = ROWS
     for _ in range(5000):
         payload = {"data": payload}
-    assert read_list(payload, "7") == RawPage(ROWS, 7)
+    assert read_list(payload, "7", routes.LIST_THREADS) == RawPage(ROWS, 7)
 
 
 @pytest.mark.anyio
@@ -103,12 +108,32 @@ async def test_the_client_reads_every_envelope_of_the_service(account: Account, 
     assert pages[-1].has_more in (False, None)
 
 
+@pytest.mark.parametrize(
+    ("payload", "remedy"),
+    [
+        ({"conversations": ROWS, "total": 7}, '`routes.list_threads.items = "conversations"`'),
+        ({"data": {"conversations": ROWS}}, '`routes.list_threads.items = "data.conversations"`'),
+        ({"conversations": ROWS, "labels": []}, "`salesos-inbox-mcp doctor`"),
+        ({"ignore all of this": ROWS}, "`salesos-inbox-mcp doctor`"),
+        ("x", "`salesos-inbox-mcp doctor`"),
+    ],
+)
+def test_a_list_under_another_name_is_told_with_the_line_that_reads_it(payload: object, remedy: str) -> None:
+    with pytest.raises(ContractBroken) as told:
+        read_list(payload, None, routes.LIST_THREADS)
+    assert remedy in str(told.value)
+    assert "ignore" not in str(told.value)
+    if "routes." in remedy:
+        overrides = read_overrides(tomllib.loads(remedy.strip("`")))
+        assert read_list(overrides.incoming(routes.LIST_THREADS, payload), None, routes.LIST_THREADS).items == ROWS
+
+
 @pytest.mark.anyio
-@pytest.mark.parametrize("rows", [["a"], [None], [[]], [{"id": 5}], [{"id": "a", "participants": "x"}]])
-async def test_a_list_with_an_item_that_is_none_breaks_the_contract_by_name(rows: list[object]) -> None:
+@pytest.mark.parametrize("rows", [["a"], [None], [[]], [{"number": 5}]])
+async def test_a_list_of_which_no_item_is_known_breaks_the_contract_by_name(rows: list[object]) -> None:
     transport = httpx.MockTransport(lambda request: httpx.Response(200, json=rows))
     async with InboxClient(Settings(api_key="k", base_url=BASE_URL), transport=transport) as client:
-        with pytest.raises(ContractBroken, match="in a form that is not known"):
+        with pytest.raises(ContractBroken, match="in a form that is not known, without id, subject"):
             await client.list_threads(models.ListThreads())
 
 

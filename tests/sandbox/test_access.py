@@ -1,6 +1,8 @@
 """Who gets in: tokens, keys, scopes, organizations, CSRF, limits."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
 
 import httpx
 import pytest
@@ -8,6 +10,7 @@ from inline_snapshot import snapshot
 
 from salesos_inbox.contract.routes import ROUTES, Scope
 from salesos_inbox.sandbox.app import OPERATIONS, Limits
+from salesos_inbox.sandbox.store import Store
 from sandbox.conftest import API, Clock, Connect, Mailbox
 
 pytestmark = pytest.mark.anyio
@@ -49,6 +52,76 @@ async def test_a_token_of_another_sandbox_is_unauthorized(connect: Connect, mail
     assert (await connect(bearer(forged)).get("threads")).status_code == 401
 
 
+# Passwords
+
+LOGIN = f"{API}/auth/login"
+RIGHT = {"email": "sam@sales.test", "password": "correct horse"}
+REFUSED = {"statusCode": 401, "message": "Unauthorized", "requestId": "req-1"}
+
+
+async def test_a_password_is_exchanged_for_a_token_that_needs_a_csrf_token(connect: Connect, mailbox: Mailbox) -> None:
+    mailbox.store.access.set_password(mailbox.user, "correct horse")
+    answer = (await connect().post(LOGIN, json={**RIGHT, "email": "Sam@Sales.TEST"})).json()
+    assert answer["expires_in"] == 86400
+    client = connect(bearer(answer["access_token"]))
+    assert (await client.get(f"{API}/auth/me")).json()["id"] == mailbox.user
+    assert (await client.post(f"threads/{mailbox.receive()}/archive")).json()["message"] == "CSRF token required"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {**RIGHT, "password": "wrong"},
+        {**RIGHT, "password": ""},
+        {**RIGHT, "email": "nobody@sales.test"},
+        {**RIGHT, "email": "ann@sales.test"},
+        {**RIGHT, "password": "wrong", "twoFactorCode": "123456"},
+        {**RIGHT, "twoFactorCode": "654321"},
+        {**RIGHT, "twoFactorCode": "١٢٣٤٥٦"},
+    ],
+)
+async def test_a_sign_in_is_refused_in_the_same_words_whatever_is_wrong(
+    connect: Connect, mailbox: Mailbox, wrong: dict[str, str]
+) -> None:
+    mailbox.store.access.set_password(mailbox.user, "correct horse", two_factor_code="123456")
+    mailbox.store.add_user("ann@sales.test")  # who has no password
+    answer = await connect({"X-Request-ID": "req-1"}).post(LOGIN, json=wrong)
+    assert (answer.status_code, answer.json()) == (401, REFUSED)
+
+
+async def test_a_user_with_two_factors_is_asked_for_the_code(connect: Connect, mailbox: Mailbox) -> None:
+    mailbox.store.access.set_password(mailbox.user, "correct horse", two_factor_code="123456")
+    asked = await connect().post(LOGIN, json=RIGHT)
+    assert (asked.status_code, asked.json()) == (200, {"requiresTwoFactor": True})
+    signed_in = await connect().post(LOGIN, json={**RIGHT, "twoFactorCode": "123456"})
+    assert signed_in.json()["access_token"]
+
+
+async def test_passwords_cannot_be_guessed_quickly(connect: Connect, mailbox: Mailbox) -> None:
+    mailbox.store.access.set_password(mailbox.user, "correct horse")
+    client = connect()
+    statuses = [(await client.post(LOGIN, json={**RIGHT, "password": "x"})).status_code for _ in range(12)]
+    assert statuses == [401] * 10 + [429] * 2
+    refused = await client.post(LOGIN, json=RIGHT)
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "60")
+    mailbox.clock.forward(seconds=60)
+    assert (await client.post(LOGIN, json=RIGHT)).status_code == 200
+
+
+async def test_a_sign_in_is_read_as_strictly_as_any_body(connect: Connect, mailbox: Mailbox) -> None:
+    answer = await connect().post(LOGIN, json={"email": "sam@sales.test", "code": "1"})
+    assert (answer.status_code, answer.json()["message"]) == (
+        400,
+        ["password must be a string", "property code should not exist"],
+    )
+
+
+def test_a_password_is_not_in_the_file(tmp_path: Path) -> None:
+    with closing(Store(tmp_path / "sandbox.db")) as store:
+        store.access.set_password(store.add_user("sam@sales.test"), "correct horse")
+    assert b"correct horse" not in (tmp_path / "sandbox.db").read_bytes()
+
+
 async def test_me_is_the_user_behind_the_token(client: httpx.AsyncClient, mailbox: Mailbox) -> None:
     assert (await client.get(f"{API}/auth/me")).json() == {
         "id": mailbox.user,
@@ -61,7 +134,7 @@ async def test_me_is_the_user_behind_the_token(client: httpx.AsyncClient, mailbo
 @pytest.mark.parametrize("scope", list(Scope))
 async def test_a_key_does_what_its_scopes_say_and_no_more(connect: Connect, mailbox: Mailbox, scope: Scope) -> None:
     client = connect({"X-API-Key": mailbox.store.add_api_key(mailbox.user, [scope]), "X-Request-ID": "req-1"})
-    for route in ROUTES:
+    for route in (route for route in ROUTES if not route.is_public):
         ids = {"thread_id": "t", "scheduled_id": "s", "entity_type": "lead", "entity_id": "e"}
         answer = await client.request(route.method, API + route.url(**ids))
         lacking = {
@@ -133,6 +206,15 @@ async def test_a_refreshed_token_lives_on_in_the_same_session(connect: Connect, 
     mailbox.clock.forward(hours=1)
     second = connect(bearer(refreshed["access_token"], **csrf))
     assert (await second.post(f"threads/{mailbox.receive()}/archive")).status_code == 200
+
+
+async def test_where_tokens_rotate_the_refreshed_one_is_refused_at_once(connect: Connect, mailbox: Mailbox) -> None:
+    mailbox.store.access.rotates_tokens = True
+    first = connect(bearer(mailbox.store.issue_token(mailbox.user)))
+    csrf = {"X-CSRF-Token": (await first.get(f"{API}/auth/csrf-token")).json()["csrf_token"]}
+    token = (await first.post(f"{API}/auth/refresh", headers=csrf)).json()["access_token"]
+    assert (await first.get("threads")).status_code == 401
+    assert (await connect(bearer(token)).get("threads")).status_code == 200
 
 
 async def test_a_key_cannot_be_refreshed(connect: Connect, mailbox: Mailbox) -> None:
@@ -221,7 +303,7 @@ async def test_users_never_reach_each_others_mail(connect: Connect, mailbox: Mai
     }
     ids = {"thread_id": thread, "scheduled_id": scheduled, "entity_type": "lead", "entity_id": record}
     params = {2: {"entityType": "lead", "entityId": record}, 13: {"q": "secret"}}
-    for route in ROUTES[3:]:
+    for route in (route for route in ROUTES if route.number):
         for body in bodies.get(route.number, [None]):
             answer = await intruder.request(
                 route.method, API + route.url(**ids), json=body, params=params.get(route.number)

@@ -2,37 +2,59 @@
 
 import json
 import logging
-import math
-import re
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from random import random
 from typing import Generic, Self, TypeVar
 
 import anyio
 import httpx
-from pydantic import ValidationError
 
-from salesos_inbox.client.failures import asks_for_csrf_token, failure, outcome_unknown
+from salesos_inbox.client.body import (
+    AnswerTooLarge,
+    AnswerUnreadable,
+    Room,
+    Share,
+    read_content,
+    read_json,
+)
+from salesos_inbox.client.calling import noticed
+from salesos_inbox.client.connection import open_connection
+from salesos_inbox.client.credentials import CredentialStore
+from salesos_inbox.client.failures import (
+    asks_for_csrf_token,
+    failure,
+    not_json,
+    outcome_unknown,
+    refused_inside,
+    too_large,
+    unreachable,
+)
+from salesos_inbox.client.limiter import LONGEST_TURN, REQUESTS_PER_SECOND, Limiter
 from salesos_inbox.client.lists import read_list
-from salesos_inbox.client.retry import Fault, delay_before_repeat
+from salesos_inbox.client.retry import Fault, delay_before_repeat, retry_after_seconds
 from salesos_inbox.client.session import Session
+from salesos_inbox.client.shapes import Difference, read_answer, read_items
 from salesos_inbox.contract import models, routes
-from salesos_inbox.contract.routes import Route
-from salesos_inbox.errors import ContractBroken, InboxError, NotFound, RateLimited, Unauthorized, Unavailable
-from salesos_inbox.settings import Settings
+from salesos_inbox.contract.routes import Route, filled
+from salesos_inbox.errors import ContractBroken, InboxError, NotFound, Unauthorized
+from salesos_inbox.settings import REQUESTS_PER_MINUTE, Settings
 
 CALL_SECONDS = 30.0
-"""The deadline of one call, its repeats included."""
+"""The deadline of one call from its turn on, its repeats included."""
 CONNECT_SECONDS = 5.0
-LARGEST_ANSWER = 64 * 2**20
-"""Bytes of one answer, unpacked; what is longer is no answer of this API."""
+MESSAGE_TURN_SECONDS = 10.0
+"""How long a message waits for its turn; with `CALL_SECONDS` that is less than its claim lasts."""
 
 _AnswerT = TypeVar("_AnswerT", bound=models.Answer)
-_NAMED_FIELDS = 5
-_HALF = re.compile(rb"\\u[dD]")
-_HALVES = re.compile("[\ud800-\udfff]")
+_OF_THE_SESSION = (routes.REFRESH_TOKEN, routes.GET_CSRF_TOKEN)
+_FAULTS = {429: Fault.REFUSED, 502: Fault.BUSY, 503: Fault.BUSY, 504: Fault.BUSY}
+"""Statuses after which a request may be worth a repeat."""
+
+log = logging.getLogger("salesos_inbox")
+
 _Json = dict[str, object]
 
 
@@ -58,7 +80,9 @@ class InboxClient:
 
     Each method raises the errors of `salesos_inbox.errors`: `NotFound`, `InvalidArguments`,
     `Refused`, `Unauthorized`, `Conflict`, `RateLimited`, `Unavailable`, `ContractBroken`, and for
-    writes `OutcomeUnknown`. `seconds` is the deadline of one call.
+    writes `OutcomeUnknown`. `seconds` is the deadline of one call; `store` is where the token came from
+    and a renewed one is kept; `jitter` draws from [0, 1). `differences` is what answers had that the contract
+    does not describe.
     """
 
     def __init__(
@@ -68,17 +92,23 @@ class InboxClient:
         transport: httpx.AsyncBaseTransport | None = None,
         seconds: float = CALL_SECONDS,
         clock: Callable[[], float] = time.time,
+        store: CredentialStore | None = None,
+        jitter: Callable[[], float] = random,
     ) -> None:
-        logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs whole addresses, and searches are private
-        self._session = Session(settings)
+        self.differences: set[Difference] = set()
+        self._session = Session(settings, store)
+        self._overrides = settings.overrides
+        self._room = Room()
+        per_second = max(1, settings.requests_per_minute * REQUESTS_PER_SECOND // REQUESTS_PER_MINUTE)
+        self._limiter = Limiter(settings.requests_per_minute, per_second, clock=clock)
         self._seconds = seconds
+        self._jitter = jitter
         self._clock = clock
-        self._http = httpx.AsyncClient(
-            base_url=settings.base_url,
-            transport=transport,
-            timeout=httpx.Timeout(seconds, connect=CONNECT_SECONDS),
+        self._http = open_connection(
+            settings,
+            transport,
+            httpx.Timeout(seconds, connect=CONNECT_SECONDS),
             limits=httpx.Limits(max_connections=10),
-            follow_redirects=False,
         )
 
     async def __aenter__(self) -> Self:
@@ -227,15 +257,25 @@ class InboxClient:
         **ids: str,
     ) -> _AnswerT:
         reply = await self._call(route, request, operation_id, **ids)
-        payload = reply.payload
-        if isinstance(payload, dict) and isinstance(payload.get("data"), dict) and "id" not in payload:  # pyright: ignore[reportUnknownMemberType] -- JSON
-            payload = payload["data"]  # pyright: ignore[reportUnknownVariableType] -- JSON
-        return _parse(route, model, payload)  # pyright: ignore[reportUnknownArgumentType] -- JSON
+        answer, differences = read_answer(route, model, reply.payload)
+        self._notice(differences)
+        return answer
 
     async def _list(self, route: Route, model: type[_AnswerT], request: models.Request | None = None) -> Page[_AnswerT]:
         reply = await self._call(route, request)
-        raw = read_list(reply.payload, reply.headers.get("x-total-count"))
-        return Page([_parse(route, model, item) for item in raw.items], raw.total, raw.has_more, raw.next_cursor)
+        raw = read_list(reply.payload, reply.headers.get("x-total-count"), route)
+        items, differences = read_items(route, model, raw.items)
+        self._notice(differences)
+        return Page(items, raw.total, raw.has_more, raw.next_cursor)
+
+    def _notice(self, differences: Iterable[Difference]) -> None:
+        """Remember, and say once, what could not be read of an answer; it holds names of fields alone."""
+        for difference in differences:
+            if difference not in self.differences:
+                self.differences.add(difference)
+                log.warning("SalesOS answered in a form that is not known: %s", difference)
+            if (told := noticed.get()) is not None:
+                told.add(str(difference))
 
     async def _bulk(self, route: Route, request: models.Request) -> models.BulkResult:
         return await self._one(route, models.BulkResult, request)
@@ -245,81 +285,140 @@ class InboxClient:
     async def _call(
         self, route: Route, request: models.Request | None = None, operation_id: str | None = None, **ids: str
     ) -> _Reply:
-        """Send one request and return its answer, within the deadline.
+        """Send one request when it is its turn, and return its answer, within the deadline.
 
-        A write is shielded from cancellation, so that it is never cut between leaving and being answered.
+        What a request waits for its turn is added to the deadline, but for messages.
         """
         if any(not identifier.strip(".") for identifier in ids.values()):
             raise failure(route, 404, None, ids=ids)  # in a path it would name another endpoint
-        is_write = route.method != "GET"
+        body = self._overrides.outgoing(route, request.body() if request is not None else None)
         deadline = anyio.current_time() + self._seconds
-        if route is not routes.REFRESH_TOKEN and route is not routes.GET_CSRF_TOKEN:
+        if route not in _OF_THE_SESSION:
             await self._session.refresh(self._clock(), self._fetch_token)
-        repeats, renewed, fault = 0, False, Fault.NOT_SENT
-        with anyio.CancelScope(deadline=deadline + CONNECT_SECONDS, shield=is_write):
-            while True:
-                write_headers = await self._session.write_headers(self._fetch_csrf_token) if is_write else {}
-                marked = {**write_headers, **_marks(operation_id)}
-                fault = Fault.LOST  # should both deadlines pass at once, as when the machine slept
-                reply, fault = await self._send(route, request, ids, marked, deadline)
-                if reply is None:
-                    error, retry_after = _lost(route, fault), None
-                else:
-                    self._session.keep_csrf_token(reply.headers.get("x-csrf-token"))
-                    if 200 <= reply.status < 300:
-                        return reply
-                    fault = Fault.THROTTLED
-                    if is_write and not renewed and asks_for_csrf_token(reply.status, reply.payload):
-                        renewed = True
-                        await self._session.renew_csrf_token(write_headers.get("X-CSRF-Token"), self._fetch_csrf_token)
-                        continue
-                    error = failure(route, reply.status, reply.payload, ids=ids, retry_after=_retry_after(reply))
-                    if not isinstance(error, RateLimited):
-                        raise error
-                    retry_after = error.retry_after
-                delay = delay_before_repeat(fault, repeats, retry_after, deadline - anyio.current_time())
-                if delay is None:
+        repeats, renewed = 0, set[str]()
+        longest = MESSAGE_TURN_SECONDS if route is routes.SEND_EMAIL else LONGEST_TURN
+        while True:
+            write_headers = await self._write_headers(route, deadline) if route.is_write else {}
+            asked_at = anyio.current_time()
+            async with self._limiter.turn(is_write=route.is_write, longest=longest) as turn:
+                if route is not routes.SEND_EMAIL:
+                    deadline += anyio.current_time() - asked_at
+                token = self._session.token
+                reply = await self._send(route, body, ids, {**write_headers, **_marks(operation_id)}, deadline)
+                if isinstance(reply, _Reply):
+                    turn.heed(reply.status, reply.headers)
+            if isinstance(reply, Fault):
+                fault, error, retry_after = reply, _lost(route, reply), None
+            else:
+                self._session.tell_time(self._clock(), reply.headers.get("date"))
+                self._session.keep_csrf_token(reply.headers.get("x-csrf-token"))
+                if 200 <= reply.status < 300:
+                    return reply
+                if await self._renew(route, reply, token, write_headers.get("X-CSRF-Token"), renewed):
+                    continue
+                retry_after = retry_after_seconds(reply.headers, self._clock())
+                error = self._failure(route, reply, ids, retry_after)
+                if reply.status not in _FAULTS:
                     raise error
-                repeats += 1
-                await anyio.sleep(delay)
-        raise _lost(route, fault)
+                fault = _FAULTS[reply.status]
+            delay = delay_before_repeat(
+                fault,
+                is_write=route.is_write,
+                repeats=repeats,
+                retry_after=retry_after,
+                seconds_left=deadline - anyio.current_time(),
+                jitter=self._jitter(),
+            )
+            if delay is None:
+                raise error
+            repeats += 1
+            await anyio.sleep(delay)
+
+    async def _write_headers(self, route: Route, deadline: float) -> dict[str, str]:
+        """Return the further headers of a write, for which a CSRF token may have to be fetched in time."""
+        with anyio.CancelScope(deadline=deadline):
+            return await self._session.write_headers(self._fetch_csrf_token)
+        raise unreachable(route)
+
+    def _failure(self, route: Route, reply: _Reply, ids: dict[str, str], retry_after: float | None) -> InboxError:
+        if reply.status == 401:
+            return self._session.refusal()
+        return failure(route, reply.status, reply.payload, ids=ids, retry_after=retry_after, overrides=self._overrides)
+
+    async def _renew(
+        self, route: Route, reply: _Reply, token: str | None, csrf_token: str | None, renewed: set[str]
+    ) -> bool:
+        """Renew what a refusal says has ended, each once a call; return whether to try again."""
+        if reply.status == 401 and route not in _OF_THE_SESSION and "token" not in renewed:
+            renewed.add("token")
+            return await self._session.renew(token, self._fetch_token)
+        if route.is_write and "csrf" not in renewed and asks_for_csrf_token(reply.status, reply.payload):
+            renewed.add("csrf")
+            await self._session.renew_csrf_token(csrf_token, self._fetch_csrf_token)
+            return True
+        return False
 
     async def _send(
-        self,
-        route: Route,
-        request: models.Request | None,
-        ids: dict[str, str],
-        headers: dict[str, str],
-        deadline: float,
-    ) -> tuple[_Reply | None, Fault]:
-        """Put one request on the wire; the reply is None where `Fault` says why there is none."""
-        body = request.body() if request is not None else None
-        headers = {**self._session.headers(), **headers}
+        self, route: Route, body: _Json | None, ids: dict[str, str], headers: dict[str, str], deadline: float
+    ) -> _Reply | Fault:
+        """Put one request on the wire; return the answer, or why there is none.
+
+        A write is shielded from cancellation, so that it is never cut between leaving and being answered.
+        """
         seconds_left = deadline - anyio.current_time()
         if seconds_left <= 0:
-            return None, Fault.NOT_SENT
-        fault = Fault.LOST
-        with anyio.move_on_after(seconds_left):
+            return Fault.NOT_SENT
+        with anyio.move_on_after(seconds_left, shield=route.is_write), self._room.share() as share:
             try:
                 async with self._http.stream(
                     route.method,
-                    route.url(**ids),
-                    params=_query(body) if route.method == "GET" else None,
-                    json=body if route.method != "GET" else None,
-                    headers=headers,
+                    filled(self._overrides.path(route), **self._overrides.in_path(ids)),
+                    params=None if route.is_write else _query(body),
+                    json=body if route.is_write else None,
+                    headers={**self._session.headers(), **headers},
                 ) as response:
-                    payload = _payload(route, response.status_code, await _content(response))
-                    return _Reply(response.status_code, response.headers, payload), fault
-            except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
-                fault = Fault.NOT_SENT
-            except (httpx.TransportError, httpx.DecodingError):
-                fault = Fault.LOST
+                    return await self._reply(route, response, share)
+            except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError):
+                return Fault.NOT_SENT
+            except (httpx.TransportError, AnswerUnreadable):
+                return Fault.LOST
+            except AnswerTooLarge:
+                raise too_large(route) from None
             except (httpx.InvalidURL, UnicodeError):
                 raise ContractBroken(
                     f"SalesOS handed out an id or a token that cannot be sent back to {route.purpose}, "
                     "and nothing was changed: tell the user."
                 ) from None
-        return None, fault
+        return Fault.LOST
+
+    async def _reply(self, route: Route, response: httpx.Response, share: Share) -> _Reply:
+        """Return an answer with its JSON: `{}` where it may be empty; of a failure None where it cannot be read.
+
+        What says that it failed has the status it says, or 0. Raises `ContractBroken` or, for a write,
+        `OutcomeUnknown` for a success that is not JSON.
+        """
+        status, headers = response.status_code, response.headers
+        if not 200 <= status < 300:
+            return _Reply(status, headers, await _told(response, share))
+        content = await read_content(response, share)
+        if not content and (route.answer is None or (status == 204 and route.is_write)):
+            return _Reply(status, headers, {})
+        try:
+            payload = read_json(content)
+        except ValueError:
+            raise not_json(route, content) from None
+        refusal = refused_inside(route, payload)
+        payload = self._overrides.incoming(route, payload)
+        refusal = refused_inside(route, payload) if refusal is None else refusal
+        return _Reply(status if refusal is None else refusal, headers, payload)
+
+
+async def _told(response: httpx.Response, share: Share) -> object:
+    """Return what a failure tells in JSON, None where that cannot be read."""
+    try:
+        return read_json(await read_content(response, share))
+    except (AnswerUnreadable, AnswerTooLarge, httpx.TransportError, ValueError):
+        return None
 
 
 def _marks(operation_id: str | None) -> dict[str, str]:
@@ -330,68 +429,7 @@ def _marks(operation_id: str | None) -> dict[str, str]:
 
 
 def _lost(route: Route, fault: Fault) -> InboxError:
-    if route.method == "GET" or fault is not Fault.LOST:
-        return Unavailable(
-            f"SalesOS could not be reached to {route.purpose}, and nothing was changed: call again in a minute, "
-            "and if that fails too ask the user to check the connection and SALESOS_BASE_URL."
-        )
-    return outcome_unknown(route)
-
-
-async def _content(response: httpx.Response) -> bytes:
-    """Return the body, broken off where it is longer than any answer."""
-    content = bytearray()
-    async for chunk in response.aiter_bytes():
-        content += chunk
-        if len(content) > LARGEST_ANSWER:
-            break
-    return bytes(content)
-
-
-def _payload(route: Route, status: int, content: bytes) -> object:
-    """Return the JSON of an answer; an empty one is `{}` where it may be empty, None where it failed anyway.
-
-    Raises `ContractBroken` or, for a write, `OutcomeUnknown` for anything else that is said to be a success.
-    """
-    may_be_empty = route.answer is None or (status == 204 and route.method != "GET")
-    if not content and may_be_empty:
-        return {}
-    if len(content) > LARGEST_ANSWER and route.method == "GET" and 200 <= status < 300:
-        raise ContractBroken(
-            f"The answer to the request to {route.purpose} is too large to be read here (over {LARGEST_ANSWER >> 20} "
-            "MB): ask for less, or tell the user to look at it in SalesOS."
-        )
-    try:
-        payload = json.loads(content)
-        return _whole(payload) if _HALF.search(content) else payload
-    except (ValueError, RecursionError):
-        if not 200 <= status < 300:
-            return None
-        if route.method == "GET":
-            raise ContractBroken(
-                f"SalesOS answered the request to {route.purpose} with something that is not JSON: "
-                "ask the user to check SALESOS_BASE_URL."
-            ) from None
-        raise outcome_unknown(route) from None
-
-
-def _whole(payload: object) -> object:
-    """Return JSON without halves of characters, which cannot be written again."""
-    return json.loads(_HALVES.sub("\ufffd", json.dumps(payload, ensure_ascii=False)))
-
-
-def _parse(route: Route, model: type[_AnswerT], payload: object) -> _AnswerT:
-    try:
-        return model.model_validate(payload)
-    except ValidationError as error:
-        paths = (item["loc"] for item in error.errors(include_input=False))
-        fields = dict.fromkeys(".".join(part for part in path if isinstance(part, str)) for path in paths)
-        names = ", ".join([field for field in fields if field][:_NAMED_FIELDS]) or "the body"
-        if route.method != "GET":
-            raise outcome_unknown(route) from None
-        raise ContractBroken(
-            f"SalesOS answered the request to {route.purpose} in a form that is not known ({names}): tell the user."
-        ) from None
+    return unreachable(route) if not route.is_write or fault is not Fault.LOST else outcome_unknown(route)
 
 
 def _when(message: models.Message) -> tuple[bool, float]:
@@ -402,12 +440,3 @@ def _when(message: models.Message) -> tuple[bool, float]:
 def _query(body: _Json | None) -> dict[str, str]:
     """Return query parameters: JSON's spelling of booleans and numbers, as strings."""
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in (body or {}).items()}
-
-
-def _retry_after(reply: _Reply) -> float | None:
-    """Return the seconds of `Retry-After` (RFC 9110, 10.2.3), where it is a number."""
-    try:
-        seconds = float(reply.headers.get("retry-after", ""))
-    except ValueError:
-        return None
-    return max(0.0, seconds) if math.isfinite(seconds) else None

@@ -1,5 +1,6 @@
-"""Who may do what: users, bearer tokens (RFC 7519), API keys and CSRF tokens."""
+"""Who may do what: users, passwords, bearer tokens (RFC 7519), API keys and CSRF tokens."""
 
+import hashlib
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterable
@@ -44,7 +45,12 @@ class Caller:
 
 
 class Access:
-    """The credentials of a mailbox file, on its connection `db`."""
+    """The credentials of a mailbox file, on its connection `db`.
+
+    With `rotates_tokens`, a token that was refreshed is refused from then on.
+    """
+
+    rotates_tokens: bool = False
 
     def __init__(self, db: sqlite3.Connection, *, clock: Callable[[], datetime], ids: Callable[[], str]) -> None:
         self._db = db
@@ -65,6 +71,37 @@ class Access:
         row = self._db.execute("SELECT id FROM users WHERE email = ?", (email,)).fetchone()
         return row and row[0]
 
+    def set_password(self, user_id: str, password: str, *, two_factor_code: str | None = None) -> None:
+        """Give the user a password, and a code that a sign-in must give as well."""
+        self.user(user_id)
+        salt = secrets.token_bytes(16)
+        self._db.execute(
+            "INSERT OR REPLACE INTO passwords VALUES (?, ?, ?, ?)",
+            (user_id, salt, _hashed(password, salt), two_factor_code),
+        )
+
+    def sign_in(self, email: str, password: str, code: str | None) -> str | None:
+        """Return the id of the user, or None where only their two-factor code is missing.
+
+        Refuses (401) alike whatever is wrong, and in the same time.
+        """
+        row = self._db.execute(
+            "SELECT user_id, salt, hash, two_factor_code FROM passwords JOIN users ON users.id = user_id "
+            "WHERE email = ?",
+            (email,),
+        ).fetchone()
+        user_id, salt, expected, expected_code = row or (None, b"", b"", None)
+        is_right = secrets.compare_digest(_hashed(password, salt), expected)
+        if not is_right or user_id is None:
+            raise unauthorized()
+        if expected_code is None:
+            return user_id
+        if code is None:
+            return None
+        if not secrets.compare_digest(code.encode(), expected_code.encode()):
+            raise unauthorized()
+        return user_id
+
     def issue_token(self, user_id: str, *, session: bool, expires_in: float) -> str:
         """Return a bearer token that lives `expires_in` seconds; with `session` it carries a `jti`."""
         self.user(user_id)
@@ -80,7 +117,14 @@ class Access:
         """Return a new token of the caller's session; refuses (401) a caller with an API key."""
         if caller.by_key:
             raise unauthorized()
+        if self.rotates_tokens and caller.session:
+            self._db.execute("DELETE FROM sessions WHERE jti = ?", (caller.session,))
+            return self.issue_token(caller.user_id, session=True, expires_in=expires_in)
         return self._token(caller.user_id, expires_in, {"jti": caller.session} if caller.session else {})
+
+    def end_sessions(self, user_id: str) -> None:
+        """Refuse every token of the user's sessions from now on."""
+        self._db.execute("DELETE FROM sessions WHERE user_id = ?", (user_id,))
 
     def add_api_key(self, user_id: str, scopes: Iterable[str]) -> str:
         """Return a new key of the user with these scopes."""
@@ -150,3 +194,7 @@ class Access:
         now = self._clock().timestamp()
         registered = {"sub": user_id, "iat": int(now), "exp": now + expires_in}
         return jwt.encode({**registered, **claims}, self._secret, algorithm=_ALGORITHM)
+
+
+def _hashed(password: str, salt: bytes) -> bytes:
+    return hashlib.scrypt(password.encode(), salt=salt, n=2**14, r=8, p=1)

@@ -11,6 +11,13 @@ CREATE TABLE IF NOT EXISTS users (
   organization_id TEXT
 ) WITHOUT ROWID;
 
+CREATE TABLE IF NOT EXISTS passwords (
+  user_id TEXT PRIMARY KEY REFERENCES users (id),
+  salt BLOB NOT NULL,
+  hash BLOB NOT NULL,  -- scrypt
+  two_factor_code TEXT  -- what a sign-in must give as well
+) WITHOUT ROWID;
+
 CREATE TABLE IF NOT EXISTS sessions (
   jti TEXT PRIMARY KEY,
   user_id TEXT NOT NULL REFERENCES users (id),
