@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
+import bulk
 import consent
 import estimates
 import kinds
@@ -57,6 +58,7 @@ SECTIONS: dict[str, Callable[[], list[Figure]]] = {
     "Who is told from machines": kinds.measure,
     "How fast it starts": startup.measure,
     "How much the sandbox holds": sandbox,
+    "What a large mailbox takes": bulk.measure,
     "What happens when everything fails": consent.measure,
 }
 

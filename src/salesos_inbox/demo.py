@@ -395,7 +395,7 @@ def _receipt(answer: Mapping[str, Any]) -> str:
 
 def _outcomes(answer: Mapping[str, Any]) -> str:
     results = [
-        f"{result.get('action', '')} {len(result['thread_ids'])} {result['outcome']}".strip()
+        f"{result.get('action', '')} {result.get('count', len(result['thread_ids']))} {result['outcome']}".strip()
         for result in answer["results"]
     ]
     undo = f"; undo_id={answer['undo_id']}" if "undo_id" in answer else ""

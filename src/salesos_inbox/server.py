@@ -24,6 +24,7 @@ from mcp_types import Tool as ListedTool
 from pydantic import ValidationError
 
 from salesos_inbox.approval.policy import Decision, Policy
+from salesos_inbox.client.calling import noticed
 from salesos_inbox.errors import InboxError, InvalidArguments, NobodyAsked, RateLimited
 from salesos_inbox.mail.fence import fenced, without_marks
 from salesos_inbox.mail.unicode import printable, quoted
@@ -105,6 +106,8 @@ class InboxServer(MCPServer[Any]):
         if tool is None:
             raise MCPError(code=INVALID_PARAMS, message=_unknown_tool(name, self.served))
         arguments = without_marks(arguments)
+        differences: set[str] = set()
+        noticed.set(differences)
         try:
             check_names(name, arguments, tool.parameters["properties"])
             result = await tool.run(arguments, context or Context(mcp_server=self), convert_result=True)
@@ -112,7 +115,7 @@ class InboxServer(MCPServer[Any]):
             return failed(error)
         except ToolError as error:
             return _outcome(tool, error)
-        return brief_answer(result)
+        return brief_answer(_with_differences(result, differences, tool))
 
     async def serve_pipes(self, shutdown: Shutdown) -> None:
         """Serve over standard input and output, as `serve_stdio` says."""
@@ -288,6 +291,25 @@ def failed(error: InboxError) -> CallToolResult:
         is_error=True,
         _meta={"salesos-inbox/error": about},
     )
+
+
+def _with_differences(
+    result: CallToolResult | InputRequiredResult, differences: set[str], tool: Tool
+) -> CallToolResult | InputRequiredResult:
+    """Return an answer with a note on what the service sent for it that could not be read."""
+    if not differences or isinstance(result, InputRequiredResult) or result.structured_content is None:
+        return result
+    if "note" not in (tool.output_schema or {}).get("properties", {}):
+        return result
+    content = result.structured_content
+    left_out = "; ".join(sorted(differences)[:_NAMED_DIFFERENCES])
+    note = f"SalesOS answered in a form that is not known here, and so is left out: {left_out}. Tell the user."
+    return result.model_copy(
+        update={"structured_content": {**content, "note": " ".join(filter(None, (content.get("note"), note)))}}
+    )
+
+
+_NAMED_DIFFERENCES = 3
 
 
 def brief_answer(result: CallToolResult | InputRequiredResult) -> CallToolResult | InputRequiredResult:

@@ -245,11 +245,12 @@ class Outcome(View):
 
 
 class StepOutcome(View):
-    """Threads that fared alike in one action."""
+    """Threads that fared alike in one action; `count` is how many, where not all are named."""
 
     action: str
     outcome: OutcomeName
     thread_ids: list[str]
+    count: int | None = None
     reason: str | None = None
 
 

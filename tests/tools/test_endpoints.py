@@ -93,7 +93,7 @@ async def test_every_tool_says_that_the_service_is_down_and_that_nothing_changed
         assert {tool for tool, _ in plan} == {tool.name for tool in CATALOGUE}
         office.services._me = None  # pyright: ignore[reportPrivateUsage]
         office.services._client = InboxClient(  # pyright: ignore[reportPrivateUsage]
-            office.services.settings, transport=Down()
+            office.services.settings, transport=Down(), clock=lambda: office.clock().timestamp()
         )
         for tool, arguments in plan:
             refusal = await office.refusal(tool, **arguments)

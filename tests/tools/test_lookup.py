@@ -628,7 +628,7 @@ FAILURES: dict[str, httpx.Response] = {
 
 
 @pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES)
-async def test_whichever_request_fails_the_message_is_never_said_to_be_missing(
+async def test_from_whichever_request_on_all_fail_the_message_is_never_said_to_be_missing(
     failure: httpx.Response, interpose: Interpose
 ) -> None:
     async with open_office(demo=False) as office:
@@ -641,7 +641,7 @@ async def test_whichever_request_fails_the_message_is_never_said_to_be_missing(
             office.wire.requests.clear()
 
             def rewrite(method: str, path: str, response: httpx.Response, failing: int = failing) -> Any:
-                return failure if len(office.wire.requests) == failing + 1 else None
+                return failure if len(office.wire.requests) > failing else None
 
             interpose(office, rewrite)
             found = await look(office, sought)
@@ -691,7 +691,7 @@ async def test_not_sent_is_not_concluded_where_its_draft_is_gone(interpose: Inte
         office.wire.requests.clear()
         interpose(office, lambda method, path, response: FAILURES["down"] if len(office.wire.requests) > 4 else None)
         assert await look(office, sought) == NOT_SENT
-        assert len(office.wire.requests) == 5
+        assert len(office.wire.requests) == 7, "the draft is asked for three times"
 
 
 async def test_a_sent_draft_is_found_where_it_was_a_draft() -> None:

@@ -485,7 +485,7 @@ async def test_the_requests_for_one_message_are_bounded_and_what_they_leave_open
         assert {provenance for _, provenance, _, _ in recipients} == {Provenance.UNCHECKED}
 
 
-@pytest.mark.parametrize(("status", "requests"), [(429, 1), (503, 1), (401, 4)])
+@pytest.mark.parametrize(("status", "requests"), [(429, 1), (503, 1), (401, 5)])
 async def test_a_service_that_fails_leaves_people_unchecked_and_is_left_alone(
     interpose: Interpose, status: int, requests: int
 ) -> None:

@@ -170,6 +170,30 @@ async def test_a_thread_without_new_messages_is_not_read_again() -> None:
         assert len([path for _, path, _ in office.wire.requests if path.startswith("/threads/")]) == 11
 
 
+async def test_a_service_that_lists_more_than_was_asked_for_does_not_have_all_of_it_read() -> None:
+    store = Store(clock=Clock())
+    user_id = store.add_user(USER, "Maya", "Lindqvist")
+    for number in range(60):
+        message = replace(received("When?", hours=number), message_id=f"<{number}@x.example>", subject=f"{number}")
+        thread_id = store.file_message(user_id, message).thread_id
+        store.set_follow_up(user_id, thread_id, NOW - timedelta(hours=1))
+
+    class Generous(httpx.AsyncBaseTransport):
+        """A service that knows no limit for what has a follow-up."""
+
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if "hasFollowUp" in request.url.params:
+                url = request.url.copy_set_param("limit", 100)
+                request = httpx.Request(request.method, url, headers=request.headers)
+            return await office.wire.handle_async_request(request)
+
+    async with open_office(store=store, user=USER) as office:
+        settings = office.services.settings
+        office.services.open_client = lambda: InboxClient(settings, transport=Generous())
+        assert len((await office.call("triage_inbox", limit=5))["threads"]) == 25
+        assert len([path for _, path, _ in office.wire.requests if path.startswith("/threads/")]) == 25
+
+
 async def test_what_gives_pause_is_said_in_the_row() -> None:
     async with open_office() as office:
         rows = (await office.call("triage_inbox", limit=50))["threads"]
@@ -265,7 +289,8 @@ async def test_threads_are_read_a_few_at_a_time() -> None:
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
             self.under_way += 1
             self.most = max(self.most, self.under_way)
-            await anyio.lowlevel.checkpoint()
+            for _ in range(20):
+                await anyio.lowlevel.checkpoint()
             response = await self.wire.handle_async_request(request)
             self.under_way -= 1
             return response
@@ -303,11 +328,119 @@ async def test_a_thread_that_vanishes_between_list_and_read_is_shown_as_the_list
         )
 
 
-async def test_a_service_that_fails_on_one_thread_is_said_in_words(interpose: Interpose) -> None:
+async def test_a_thread_that_cannot_be_read_for_now_is_shown_as_the_list_had_it(
+    interpose: Interpose, steady: Steady
+) -> None:
     async with open_office() as office:
         broken = (await office.thread_ids())[2]
         interpose(office, lambda method, path, response: httpx.Response(500) if path.endswith(broken) else None)
-        assert (await office.refusal("triage_inbox")).startswith("unavailable: SalesOS could not read the thread")
+        page = await office.call("triage_inbox", limit=5)
+        (row,) = [row for row in page["threads"] if row["thread_id"] == broken]
+        assert steady(row) == snapshot(
+            {
+                "thread_id": "<1>",
+                "mail": "amir@kestrel-parts.example +1 | Kestrel Parts: agreement NWR-2274, ready for signature",
+                "unread": True,
+                "records": "opportunity Kestrel Parts: central hub,…",
+            }
+        )
+        assert sum("turn" in row or "kind" in row for row in page["threads"]) == 5
+        assert (
+            " 1 of them could not be read, so whose turn it is and their last words are missing. "
+            "SalesOS could not read the thread"
+        ) in page["note"]
+        office.wire.requests.clear()
+        interpose(office, lambda method, path, response: None)
+        page = await office.call("triage_inbox", limit=5)
+        assert [path for _, path, _ in office.wire.requests if path.startswith("/threads/")] == [f"/threads/{broken}"]
+        assert "could not be read" not in page["note"]
+
+
+async def test_a_limit_reached_in_the_middle_costs_the_rest_of_a_page_only(interpose: Interpose) -> None:
+    async with open_office() as office:
+        reads = 0
+
+        def throttled(method: str, path: str, response: httpx.Response) -> httpx.Response | None:
+            nonlocal reads
+            reads += path.startswith("/threads/")
+            return httpx.Response(429, headers={"Retry-After": "600"}) if reads > 12 else None
+
+        interpose(office, throttled)
+        page = await office.call("triage_inbox", limit=30)
+        shown = [row for row in page["threads"] if row["mail"].count(" | ") == 2]
+        assert 6 < len(shown) <= 12
+        assert reads < 12 + 2 * MOST_AT_ONCE
+        unread = len(page["threads"]) - len([row for row in page["threads"] if "turn" in row or "kind" in row])
+        assert f" {unread} of them could not be read, so" in page["note"]
+        assert "600 s" in page["note"]
+
+
+async def test_a_thread_that_is_too_large_to_be_read_spoils_no_page() -> None:
+    async with open_office() as office:
+        large = StoredMessage(
+            "kim@helix.example", NOW, to=(DEMO_USER,), subject="Plans", body_html="<p>x</p>" * 800_000
+        )
+        thread_id = office.store.file_message(office.user_id, large).thread_id
+        page = await office.call("triage_inbox", limit=10)
+        (row,) = [row for row in page["threads"] if row["thread_id"] == thread_id]
+        assert row["mail"] == "kim@helix.example | Plans"
+        assert " 1 of them could not be read, so" in page["note"]
+        assert "too large to be read here" in page["note"]
+        assert sum("turn" in row or "kind" in row for row in page["threads"]) == 10
+
+
+async def test_a_service_that_is_down_is_not_asked_for_every_thread(interpose: Interpose) -> None:
+    async with open_office() as office:
+        reads: list[str] = []
+
+        def down(method: str, path: str, response: httpx.Response) -> httpx.Response | None:
+            if not path.startswith("/threads/"):
+                return None
+            reads.append(path)
+            return httpx.Response(500)
+
+        interpose(office, down)
+        assert (await office.refusal("triage_inbox", limit=30)).startswith(
+            "unavailable: SalesOS could not read the thread"
+        )
+        assert len(set(reads)) <= 2 * MOST_AT_ONCE
+
+
+@pytest.mark.parametrize("path", ["/threads/", "/threads"])
+async def test_a_token_that_is_refused_is_never_passed_over(interpose: Interpose, path: str) -> None:
+    async with open_office() as office:
+        seen = 0
+
+        def refusing(method: str, at: str, response: httpx.Response) -> httpx.Response | None:
+            nonlocal seen
+            seen += at.startswith(path)
+            return httpx.Response(401) if at.startswith(path) and seen > 1 else None
+
+        interpose(office, refusing)
+        assert (await office.refusal("triage_inbox", limit=30)).startswith("unauthorized: ")
+
+
+@pytest.mark.parametrize("follow_ups", [0, 5, 60])
+async def test_triage_of_fifty_needs_fewer_requests_than_a_minute_allows(follow_ups: int) -> None:
+    clock = Clock()
+    store = Store(clock=clock)
+    user_id = store.add_user(USER, "Maya", "Lindqvist")
+    with store.transaction():
+        for number in range(150):
+            message = replace(received("When?", hours=number), message_id=f"<{number}@x.example>", subject=f"{number}")
+            thread_id = store.file_message(user_id, message).thread_id
+            if 150 - number <= follow_ups:
+                store.set_follow_up(user_id, thread_id, NOW + timedelta(minutes=1), None)
+    clock.advance(hours=1)
+    async with open_office(store=store, user=USER, clock=clock) as office:
+        page = await office.call("triage_inbox", limit=50)
+        due = min(follow_ups, 20)
+        assert len(page["threads"]) == 50 + due
+        assert len(office.wire.requests) == 4 + 50 + due
+        assert len(office.wire.requests) < 95
+        office.wire.requests.clear()
+        await office.call("triage_inbox", limit=50)
+        assert len(office.wire.requests) == 2, "the list and the follow-ups that are due"
 
 
 async def test_a_service_that_does_not_know_the_filter_for_follow_ups_is_triaged_all_the_same(
@@ -321,4 +454,6 @@ async def test_a_service_that_does_not_know_the_filter_for_follow_ups_is_triaged
             return httpx.Response(400) if path == "/threads" and seen[0] == 2 else None
 
         interpose(office, refusing)
-        assert len((await office.call("triage_inbox", limit=5))["threads"]) == 5
+        page = await office.call("triage_inbox", limit=5)
+        assert len(page["threads"]) == 5
+        assert "Follow-ups due further on are missing here: " in page["note"]

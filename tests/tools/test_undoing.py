@@ -1,4 +1,3 @@
-# ruff: noqa: E501 -- the snapshots hold whole sentences
 """Taking a change back."""
 
 from collections.abc import Callable
@@ -229,7 +228,7 @@ async def test_an_undo_that_stopped_halfway_says_what_is_left_and_can_be_tried_a
         def fails_at_the_second(method: str, path: str, response: httpx.Response) -> httpx.Response | None:
             nonlocal writes
             writes += method != "GET"
-            return httpx.Response(401) if method != "GET" and writes == 2 else None
+            return httpx.Response(403) if method != "GET" and writes == 2 else None
 
         interpose(office, fails_at_the_second)
         assert steady(await office.call("undo_change", undo_id=undo_id)) == snapshot(
@@ -240,7 +239,7 @@ async def test_an_undo_that_stopped_halfway_says_what_is_left_and_can_be_tried_a
                         "action": "unread",
                         "outcome": "failed",
                         "thread_ids": ["<3>"],
-                        "reason": "SalesOS does not accept the token or key (unknown, expired or revoked): ask the user to set a new SALESOS_TOKEN or SALESOS_API_KEY and to restart the server.",
+                        "reason": "SalesOS does not allow this user to do that: tell the user, and do not try again.",
                     },
                     {
                         "action": "unstar",

@@ -224,6 +224,10 @@ class Consent:
         except InboxError:
             state, what = State.FAILED, "failed"
             raise
+        except anyio.get_cancelled_exc_class():
+            if approval.receipt.get("note"):  # what was done until then is known
+                state, what = State.DONE, "broken off"
+            raise
         finally:
             try:
                 self.ledger.finish(operation.operation_id, state, self.clock(), receipt=approval.receipt, what=what)

@@ -20,6 +20,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from salesos_inbox.approval.card import Card
 from salesos_inbox.approval.ledger import Ledger, Operation, State
+from salesos_inbox.client.calling import on_pause
 
 QUICKEST_PERSON = 0.5
 """Seconds; an answer faster than this comes from a client that shows nothing, not from a person."""
@@ -173,7 +174,8 @@ class Ladder:
                             break
                         if now - told >= PROGRESS_SECONDS:
                             told = now
-                            await context.report_progress(now - begun, self.seconds, "Waiting for the user to decide")
+                            if tell := on_pause.get():
+                                await tell("Waiting for the user to decide")
                         with anyio.move_on_after(POLL_SECONDS):
                             await (anyio.sleep_forever() if unanswered.is_set() else unanswered.wait())
                     group.cancel_scope.cancel()

@@ -42,6 +42,8 @@ KEPT_ROWS = 1000
 """How many operations and undos are kept whatever the clock says, as a clock may jump."""
 SAME_MESSAGE_SECONDS = 86400.0
 """How long the same content counts as sent already."""
+SAME_PLAN_SECONDS = 86400.0
+"""How long a change that was broken off is remembered when the same one is asked for again."""
 HOLDS_SECONDS = 300.0
 """How long an approval holds at least, for the call to pick it up."""
 LEASE_SECONDS = 60.0
@@ -166,6 +168,11 @@ _OPEN = "state IN ('asked', 'approved', 'claimed')"
 _SAME = "user = ? AND fingerprint = ?"
 _THIS = "operation_id = ?"
 _ASKED = f"{_THIS} AND state = 'asked'"
+_PLANS = (
+    "ALTER TABLE undos ADD COLUMN plan TEXT",
+    "CREATE INDEX untold_undos ON undos (user, plan) WHERE plan IS NOT NULL",
+)
+"""What changes stand for whose undo_id nobody was told yet; a ledger made before that gets it when it is opened."""
 _SCHEMA = (
     """CREATE TABLE operations (
         number INTEGER PRIMARY KEY,
@@ -201,6 +208,7 @@ _SCHEMA = (
         made_at REAL NOT NULL,
         undone_at REAL
     )""",
+    *_PLANS,
     """CREATE TABLE entries (
         number INTEGER PRIMARY KEY,
         document TEXT NOT NULL,
@@ -215,6 +223,7 @@ class Ledger:
     `key` seals the log, or gets what does when the file is opened; without one its chain shows accidents,
     and nothing that was done on purpose.
     `patience` is how many seconds another process that holds the file is waited for.
+    One that is `read_only` is only looked at: no file is made, changed or mended.
 
     Every method raises `Unavailable` where the file cannot be used; then nothing was recorded, and
     nothing may be done. The next use tries the file anew.
@@ -226,11 +235,13 @@ class Ledger:
         key: bytes | Callable[[], bytes] = b"",
         *,
         patience: float = BUSY_SECONDS,
+        read_only: bool = False,
     ) -> None:
         self._path = path
         self._get_key = key if callable(key) else lambda: key
         self._key = b""
         self._patience = patience
+        self._read_only = read_only
         self._owner = secrets.token_hex(8)
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
@@ -497,18 +508,49 @@ class Ledger:
     # Undo
 
     def keep_undo(
-        self, user: str, steps: Sequence[Step], now: float, *, tool: str, about: Mapping[str, Any] | None = None
+        self,
+        user: str,
+        steps: Sequence[Step],
+        now: float,
+        *,
+        tool: str,
+        about: Mapping[str, Any] | None = None,
+        what: str | None = "changed",
+        undo_id: str | None = None,
+        plan: str | None = None,
     ) -> str:
-        """Keep what takes a change of `user` back, and return the id to ask for it by."""
-        undo_id = f"undo_{secrets.token_hex(8)}"
+        """Keep what takes a change of `user` back, and return the id to ask for it by.
+
+        A change that takes long is kept as it goes, by the `undo_id` it got first; without steps there is nothing
+        left to take back. `plan` stands for what was asked for, as long as nobody was told the id: see `untold_undo`.
+        `what` is the log's word, None for no entry.
+        """
+        new, undo_id = undo_id is None, undo_id or f"undo_{secrets.token_hex(8)}"
         document = json.dumps([asdict(step) for step in steps])
         with self._transaction() as database:
-            database.execute(
-                "INSERT INTO undos (undo_id, user, steps, made_at) VALUES (?, ?, ?, ?)", (undo_id, user, document, now)
-            )
+            if new and plan is not None:  # it takes back what those before it do
+                database.execute("UPDATE undos SET plan = NULL WHERE user = ? AND plan = ?", (user, plan))
+            if steps:
+                database.execute(_KEEP_UNDO, (undo_id, user, document, now, plan))
+            else:
+                database.execute("DELETE FROM undos WHERE undo_id = ? AND user = ?", (undo_id, user))
             database.execute(_FORGET_UNDOS, (now - UNDO_DAYS * 86400, KEPT_ROWS))
-            self._enter(now, user, "changed", tool, {**(about or {}), "undo_id": undo_id})
+            if what:
+                self._enter(now, user, what, tool, {**(about or {}), "undo_id": undo_id})
         return undo_id
+
+    def untold_undo(self, user: str, plan: str, now: float) -> tuple[str, list[Step]] | None:
+        """Return the undo of a change that was broken off within a day, by a crash or a cancelled call.
+
+        Nobody was told its id, so whoever asks for the same change again is.
+        """
+        with self._file_in_hand() as database:
+            row = database.execute(
+                "SELECT undo_id, steps FROM undos WHERE user = ? AND plan = ? AND made_at > ? AND undone_at IS NULL"
+                " ORDER BY number DESC",
+                (user, plan, now - SAME_PLAN_SECONDS),
+            ).fetchone()
+        return (row["undo_id"], _steps(row["steps"])) if row else None
 
     def read_undo(self, user: str, undo_id: str, now: float) -> list[Step]:
         """Return the steps of an undo without using it up. Raises as `take_undo` does."""
@@ -710,10 +752,12 @@ class Ledger:
         if self._connection is None:
             if self._path is not None:
                 self._key = self._get_key()
-                _create(self._path)
+                if not self._read_only:
+                    _create(self._path)
                 self._file = _identity(self._path)
-            self._connection = _open(self._path, self._patience)
-            self._wiped = True  # by a process that was killed before it could empty the write-ahead log
+            open_file = _open_read_only if self._read_only else _open
+            self._connection = open_file(self._path, self._patience)
+            self._wiped = not self._read_only  # by a process that was killed before it could empty the write-ahead log
         return self._connection
 
 
@@ -743,6 +787,11 @@ _FORGET_OPERATIONS = (
     "DELETE FROM operations WHERE asked_at < ? AND number <= (SELECT max(number) FROM operations) - ?"
     f" AND state != 'unknown' AND NOT {_OPEN}"
 )
+_KEEP_UNDO = (
+    "INSERT INTO undos (undo_id, user, steps, made_at, plan) VALUES (?, ?, ?, ?, ?)"
+    " ON CONFLICT (undo_id) DO UPDATE SET steps = excluded.steps, plan = excluded.plan, undone_at = NULL"
+)
+"""What was undone while the change went on is to be undone once more, as far as it went on."""
 _FORGET_UNDOS = "DELETE FROM undos WHERE made_at < ? AND number <= (SELECT max(number) FROM undos) - ?"
 _LOGGED = frozenset(
     {
@@ -861,8 +910,28 @@ def _open(path: Path | None, patience: float) -> sqlite3.Connection:
                 database.execute(statement)
             database.execute(f"PRAGMA application_id = {_APPLICATION}")
             database.execute(f"PRAGMA user_version = {_VERSION}")
+        elif "plan" not in {row["name"] for row in database.execute("PRAGMA table_info(undos)")}:
+            for statement in _PLANS:  # older servers of this version go on without
+                database.execute(statement)
         database.execute("COMMIT")
         if database.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok":
+            raise Unavailable(_DAMAGED)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _open_read_only(path: Path | None, patience: float) -> sqlite3.Connection:
+    assert path is not None
+    # While a server runs, its write-ahead log is read as well; else nothing but the file is touched.
+    mode = "mode=ro" if path.with_name(f"{path.name}-shm").exists() else "immutable=1"
+    database = sqlite3.connect(
+        f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None, timeout=patience, check_same_thread=False
+    )
+    database.row_factory = sqlite3.Row
+    try:
+        if _is_new(database) or database.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok":
             raise Unavailable(_DAMAGED)
     except BaseException:
         database.close()

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from salesos_inbox.contract import models
-from salesos_inbox.errors import InboxError
+from salesos_inbox.errors import InboxError, Unauthorized
 from salesos_inbox.mail.addresses import mailbox
 from salesos_inbox.mail.lookalikes import is_shared
 from salesos_inbox.tools._kit import Desk
@@ -53,6 +53,8 @@ async def acquaintance(desk: Desk, thread: models.Thread, own: frozenset[str]) -
         return Acquaintance(known)
     try:
         page = await desk.client.list_threads(models.ListThreads(from_=sender, limit=2))
+    except Unauthorized:
+        raise
     except InboxError:
         return Acquaintance(known)
     is_stranger = all(item.id == thread.id for item in page.items)
@@ -65,6 +67,8 @@ async def _sent(desk: Desk) -> Mapping[str, frozenset[str]]:
     if services.sent is None or services.seconds() - services.sent[0] > SENT_SECONDS:
         try:
             page = await desk.client.list_threads(models.ListThreads(folder="sent", limit=_SENT_PAGE))
+        except Unauthorized:
+            raise
         except InboxError:
             return {}
         people = {item.id: frozenset(mailbox(person.email) for person in item.participants) for item in page.items}

@@ -8,7 +8,7 @@ tool. `@tool` adds a title and an effect; hints, consent, manifest and README fo
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -20,7 +20,8 @@ from mcp.server.mcpserver import Context, Resolve
 
 from salesos_inbox.approval.ledger import Ledger, Step
 from salesos_inbox.approval.policy import Effect, Policy, read_rules
-from salesos_inbox.errors import InboxError, InvalidArguments, NotFound, Refused, Unauthorized
+from salesos_inbox.client.calling import calling, on_pause, on_wait
+from salesos_inbox.errors import InboxError, InvalidArguments, NotFound, RateLimited, Refused, Unauthorized, Unavailable
 from salesos_inbox.mail.unicode import one_line, quoted
 from salesos_inbox.settings import Settings
 from salesos_inbox.tools._args import show_local
@@ -93,8 +94,14 @@ class Services:
     """Shows an address to the user; None is the system's own way."""
     kept: dict[str, tuple[float, models.Thread]] = field(default_factory=dict[str, "tuple[float, models.Thread]"])
     """Threads that were read for a list, and when (unix seconds); see `Desk.threads_of`."""
+    looks: dict[Hashable, Mapping[str, models.ThreadSummary]] = field(
+        default_factory=dict[Hashable, "Mapping[str, models.ThreadSummary]"]
+    )
+    """Threads as the newest questions showed them, by what is to be done with them."""
     sent: tuple[float, Mapping[str, frozenset[str]]] | None = None
     """Who takes part in the newest threads that the user wrote in, and when (unix seconds) that was asked."""
+    drafts_in_doubt: set[str] = field(default_factory=set[str])
+    """Drafts (JSON) whose saving got no answer, and which were not found yet."""
     _client: InboxClient | None = None
     _me: models.User | None = None
     _page: ApprovalPage | None = None
@@ -128,7 +135,7 @@ class Services:
         settings = self.settings
         if me.email or me.id:
             return f"{me.email or me.id} at {settings.host}"
-        credential = settings.api_key or settings.token or ""
+        credential = settings.api_key or _subject(settings.token or "")
         return f"account {hashlib.sha256(credential.encode()).hexdigest()[:12]} at {settings.host}"
 
     def seconds(self) -> float:
@@ -187,6 +194,48 @@ class Times(NamedTuple):
     utc: str
 
 
+@dataclass
+class Progress:
+    """How far a call is, as its client is told; the protocol wants every report to be beyond the one before.
+
+    Source: the MCP specification, "Progress".
+    """
+
+    context: Context[Any, Any]
+    done: float = 0.0
+    total: float | None = None
+
+    async def tell(self, done: float, total: float | None, message: str) -> None:
+        """Tell the client, where it asked for that, that `done` of `total` is behind us."""
+        self.done, self.total = max(done, self.done + _SMALLEST_STEP), total
+        await self.context.report_progress(self.done, total, message)
+
+    async def wait(self, seconds: float) -> None:
+        """Tell it that the next request waits for its turn, so that it goes on waiting too."""
+        await self.pause(f"SalesOS takes only so many requests a minute: going on in {max(1, round(seconds))} s")
+
+    async def pause(self, message: str) -> None:
+        """Tell it what the call waits for."""
+        await self.tell(self.done, self.total, message)
+
+
+_SMALLEST_STEP = 0.001
+
+
+class ReadThreads(NamedTuple):
+    """Threads that were read for a list, how many of them could not be read for now, and why."""
+
+    threads: list[models.Thread]
+    unread: int = 0
+    failure: InboxError | None = None
+
+    def note(self, what: str) -> str | None:
+        """Return the sentence that says `what` is missing of those that could not be read; None without any."""
+        if not self.unread:
+            return None
+        return f"{self.unread} of them could not be read, so {what} missing. {self.failure}"
+
+
 class _ServesInbox(Protocol):
     services: Services
 
@@ -199,6 +248,8 @@ class Desk:
     context: Context[Any, Any]
     called_at: float | None = None
     """When the call came in, in unix seconds."""
+    reports: Progress | None = None
+    """How far the call is; None where nobody is told."""
 
     @property
     def client(self) -> InboxClient:
@@ -245,9 +296,23 @@ class Desk:
         email = (await self.services.me()).email
         return frozenset({email.lower()} if email else ())
 
-    async def threads(self, thread_ids: Sequence[str]) -> dict[str, models.Thread]:
-        """Return those of the threads that there are, read a few at a time."""
-        found: dict[str, models.Thread] = {}
+    async def threads(
+        self, thread_ids: Sequence[str], seen: Callable[[int], Awaitable[None]] | None = None
+    ) -> dict[str, models.Thread]:
+        """Return those of the threads that there are, read a few at a time; `seen` is told how many were looked for."""
+        found, failures = await self._read(thread_ids, lambda failures: bool(failures), seen)
+        if failures:
+            raise failures[0]
+        return {thread_id: thread for thread_id, thread in found.items() if thread}
+
+    async def _read(
+        self,
+        thread_ids: Sequence[str],
+        ends_at: Callable[[Sequence[InboxError]], bool],
+        seen: Callable[[int], Awaitable[None]] | None = None,
+    ) -> tuple[dict[str, models.Thread | None], list[InboxError]]:
+        """Return the threads, None for one that is gone, and the failures; what `ends_at` them is not read."""
+        found: dict[str, models.Thread | None] = {}
         failures: list[InboxError] = []
         limiter = anyio.CapacityLimiter(MOST_AT_ONCE)
 
@@ -256,33 +321,41 @@ class Desk:
                 try:
                     found[thread_id] = await self.client.get_thread(thread_id)
                 except NotFound:
-                    return
+                    found[thread_id] = None
                 except InboxError as error:
                     failures.append(error)
-                    group.cancel_scope.cancel()
+                    if ends_at(failures):
+                        group.cancel_scope.cancel()
+                if seen:
+                    await seen(len(found))
 
         async with anyio.create_task_group() as group:
             for thread_id in thread_ids:
                 group.start_soon(read, thread_id)
-        if failures:
-            raise failures[0]
-        return found
+        return found, failures
 
-    async def threads_of(self, rows: Sequence[models.ThreadSummary]) -> list[models.Thread]:
+    async def threads_of(self, rows: Sequence[models.ThreadSummary]) -> ReadThreads:
         """Return the threads of a list's rows with their messages, for looking at and not for changing.
 
-        One that was read a few minutes ago and has no newer message since is not read again; one that is gone
-        is as the row tells it.
+        One that was read a few minutes ago and has no newer message since is not read again; one that is gone,
+        or that could not be read for now, is as the row tells it. Raises where none could be read, or where the
+        token or key is refused.
         """
         now, kept = self.services.seconds(), self.services.kept
         for thread_id in [found for found, (read_at, _) in kept.items() if not 0 <= now - read_at < _KEPT_SECONDS]:
             del kept[thread_id]
-        changed = [row.id for row in rows if row.id not in kept or not _is_as_before(kept[row.id][1], row)]
-        found = await self.threads(changed)
-        kept.update({thread_id: (now, thread) for thread_id, thread in found.items() if _is_small(thread)})
+        as_before = {row.id: kept[row.id][1] for row in rows if row.id in kept and _is_as_before(kept[row.id][1], row)}
+        changed = [row.id for row in rows if row.id not in as_before]
+        found, failures = await self._read(changed, _is_hopeless)
+        known = {**as_before, **found}
+        kept.update({thread_id: (now, thread) for thread_id, thread in found.items() if thread and _is_small(thread)})
         for thread_id in [*kept][:-_KEPT_THREADS]:
             del kept[thread_id]
-        return [_told_by(row, found.get(row.id) or (kept[row.id][1] if row.id in kept else None)) for row in rows]
+        refusal = next((error for error in failures if isinstance(error, Unauthorized)), None)
+        if failures and (refusal or not any(known.values())):
+            raise refusal or failures[0]
+        threads = [_told_by(row, known.get(row.id)) for row in rows]
+        return ReadThreads(threads, len(set(changed) - found.keys()), failures[0] if failures else None)
 
     async def folder(self, name: str) -> str:
         """Return the folder that `name` means, as the API spells it.
@@ -315,16 +388,24 @@ class Desk:
         async with consent.operation(self.context, user, proposal, earlier, called_at=self.called_at) as approval:
             yield approval
 
-    async def keep_undo(self, steps: Sequence[Step], tool: str, about: Mapping[str, Any]) -> str | None:
-        """Keep the steps that take a change back, and return the id to ask for it by; `about` is for the log.
+    async def keep_undo(
+        self,
+        steps: Sequence[Step],
+        tool: str,
+        about: Mapping[str, Any],
+        what: str | None = "changed",
+        undo_id: str | None = None,
+        plan: str | None = None,
+    ) -> str | None:
+        """Keep the steps that take a change back, as the ledger does, and return the id to ask for it by.
 
-        None without any, or where they cannot be kept: the change has happened all the same.
+        None where they cannot be kept: the change happens all the same.
         """
-        if not steps:
-            return None
         with suppress(InboxError), anyio.CancelScope(shield=True):
-            user = await self.user()
-            return self.services.ledger.keep_undo(user, steps, self.services.seconds(), tool=tool, about=about)
+            user, now = await self.user(), self.services.seconds()
+            return self.services.ledger.keep_undo(
+                user, steps, now, tool=tool, about=about, what=what, undo_id=undo_id, plan=plan
+            )
         return None
 
     async def take_back(self, scheduled_id: str) -> None:
@@ -341,17 +422,27 @@ class Desk:
         """Return who the ledger's entries belong to."""
         return await self.services.user()
 
-    async def progress(self, done: int, total: int, message: str) -> None:
+    async def progress(self, done: float, total: float, message: str) -> None:
         """Tell the client how far the call is."""
-        await self.context.report_progress(done, total, message)
+        if self.reports:
+            await self.reports.tell(done, total, message)
 
 
 _SHORT_TIMES = ((timedelta(days=7), "%d %b %H:%M"), (timedelta(days=300), "%d %b"), (timedelta.max, "%Y-%m-%d"))
 """How a time is shown that is less than so far away."""
+_MOST_FAILURES = 3
+"""After so many failures of the service the rest of a list's threads is not read."""
 _KEPT_SECONDS = 300.0
 _KEPT_THREADS = 200
 _KEPT_CHARACTERS = 200_000
 """Longer threads are not kept."""
+
+
+def _subject(token: str) -> str:
+    """Return whose a token is, as it says itself: that stays when it is renewed."""
+    from salesos_inbox.client.session import read_claims
+
+    return read_claims(token).subject or token
 
 
 def _is_as_before(thread: models.Thread, row: models.ThreadSummary) -> bool:
@@ -360,6 +451,12 @@ def _is_as_before(thread: models.Thread, row: models.ThreadSummary) -> bool:
         thread.last_message_at,
         thread.message_count,
     )
+
+
+def _is_hopeless(failures: Sequence[InboxError]) -> bool:
+    """Return whether reading on makes no sense: a thread alone may be what cannot be read."""
+    outages = [error for error in failures if isinstance(error, Unavailable)]
+    return len(outages) >= _MOST_FAILURES or any(isinstance(error, RateLimited | Unauthorized) for error in failures)
 
 
 def _is_small(thread: models.Thread) -> bool:
@@ -384,7 +481,11 @@ async def open_desk(context: Context[Any, Any]) -> Desk:
     called_at = services.seconds()
     if context.request_state:
         services.consent.ladder.void_if_quick(context, called_at)
-    return Desk(services, context, called_at)
+    reports = Progress(context)
+    calling.set(reports)
+    on_wait.set(reports.wait)
+    on_pause.set(reports.pause)
+    return Desk(services, context, called_at, reports)
 
 
 Inbox = Annotated[Desk, Resolve(open_desk)]

@@ -100,6 +100,35 @@ def body_digest(text: str | None) -> str:
     return _digest(_characters(text))
 
 
+async def find_draft(client: InboxClient, draft: models.SaveDraft) -> models.Draft | None:
+    """Return a stored draft that says to the same people what `draft` does, None where none of the newest does.
+
+    Raises as the client does.
+    """
+    thread_ids = [draft.thread_id] if draft.thread_id else await _newest_drafts(client)
+    for thread_id in thread_ids:
+        for message in reversed((await client.get_thread(thread_id)).messages):
+            if _status(message) == "DRAFT" and _is_alike(draft, message):
+                return models.Draft(id=message.id, thread_id=thread_id)
+    return None
+
+
+async def _newest_drafts(client: InboxClient) -> list[str]:
+    query = models.ListThreads(folder="drafts", sort_by="lastMessageAt", sort_order="desc", limit=_DRAFT_THREADS)
+    return [row.id for row in (await client.list_threads(query)).items]
+
+
+def _is_alike(draft: models.SaveDraft, message: models.Message) -> bool:
+    """Whether a message has the recipients, the subject and the text of `draft`."""
+    people = ((draft.to, message.to_emails), (draft.cc, message.cc_emails), (draft.bcc, message.bcc_emails))
+    texts = _texts(message.body_text, message.body_html)
+    return (
+        all(_mailboxes(ours or ()) == _mailboxes(theirs) for ours, theirs in people)
+        and _bare(draft.subject or "") == _bare(message.subject)
+        and (_says(texts, body_digest(draft.body_text)) is True)
+    )
+
+
 async def look_for(client: InboxClient, sought: Sought, *, known: frozenset[str], now: datetime) -> Found:
     """Return what became of `sought`, within `LONGEST_LOOK` seconds; a failure to look is "unknown", never raised.
 

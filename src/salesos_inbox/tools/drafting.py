@@ -5,11 +5,12 @@ from dataclasses import replace
 from salesos_inbox.approval.card import Provenance, Recipient, message_card
 from salesos_inbox.approval.consent import Proposal
 from salesos_inbox.contract import models
-from salesos_inbox.errors import InvalidArguments
+from salesos_inbox.errors import InvalidArguments, OutcomeUnknown
 from salesos_inbox.mail.unicode import one_line
 from salesos_inbox.tools._args import Body, DraftId, Recipients, ReplyAll, ReplyTo
 from salesos_inbox.tools._compose import Wording, compose, written
-from salesos_inbox.tools._kit import Effect, Inbox, tool
+from salesos_inbox.tools._kit import Desk, Effect, Inbox, tool
+from salesos_inbox.tools._lookup import find_draft
 from salesos_inbox.views import ID_CHARACTERS, DraftSaved, listed
 
 
@@ -48,7 +49,7 @@ async def save_draft(
     )
     about = {"to": written(composed.to), "subject": composed.subject, "thread_id": composed.thread_id}
     async with inbox.operation(Proposal((("save_draft", Effect.CHANGE),), card, about)):
-        saved = await inbox.client.save_draft(draft)
+        saved = await _saved(inbox, draft)
     await inbox.note("draft saved", "save_draft", {**about, "draft_id": saved.id or composed.draft_id})
     return DraftSaved(
         status="draft_saved",
@@ -59,3 +60,22 @@ async def save_draft(
         thread_id=saved.thread_id or composed.thread_id,
         draft_id=one_line(saved.id or composed.draft_id or "", ID_CHARACTERS),
     )
+
+
+async def _saved(inbox: Desk, draft: models.SaveDraft) -> models.Draft:
+    """Save a draft. Where no answer comes, it is looked for, so that neither this nor the next call makes another one.
+
+    Raises as the client does.
+    """
+    content, in_doubt = draft.model_dump_json(), inbox.services.drafts_in_doubt
+    found = await find_draft(inbox.client, draft) if content in in_doubt else None
+    if found is None:
+        try:
+            found = await inbox.client.save_draft(draft)
+        except OutcomeUnknown:
+            found = None if draft.id else await find_draft(inbox.client, draft)
+            if found is None:
+                in_doubt.add(content)
+                raise
+    in_doubt.discard(content)
+    return found

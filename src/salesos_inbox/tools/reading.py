@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from salesos_inbox.contract import models
-from salesos_inbox.errors import InboxError, InvalidArguments
+from salesos_inbox.errors import ContractBroken, InvalidArguments, RateLimited, Unavailable
 from salesos_inbox.mail.snippet import first_words
 from salesos_inbox.mail.unicode import one_line
 from salesos_inbox.tools._acquaintance import acquaintance
@@ -29,7 +29,7 @@ from salesos_inbox.tools._args import (
     snake_case,
     write_cursor,
 )
-from salesos_inbox.tools._kit import Desk, Effect, Inbox, tool
+from salesos_inbox.tools._kit import Desk, Effect, Inbox, ReadThreads, tool
 from salesos_inbox.tools._standing import glance_at
 from salesos_inbox.tools._thread import thread_view
 from salesos_inbox.views import (
@@ -139,8 +139,8 @@ async def search_threads(
     fingerprint = query_fingerprint("search_threads", wanted.body())
     position = read_cursor(cursor, fingerprint)
     page = await inbox.client.search_threads(wanted.model_copy(update=page_of(position)))
-    found = await _around_matches(inbox, page.items, wanted.q)
-    return await _threads(inbox, page, fingerprint, position, limit, folder, found)
+    found, missing = await _around_matches(inbox, page.items, wanted.q)
+    return await _threads(inbox, page, fingerprint, position, limit, folder, found, missing)
 
 
 @tool("Read a thread", Effect.READ)
@@ -213,8 +213,12 @@ async def _threads(
     limit: int,
     folder: str | None,
     found: Mapping[str, str] | None = None,
+    missing: str | None = None,
 ) -> Threads:
-    own = await inbox.own_addresses()
+    try:
+        own = await inbox.own_addresses()
+    except (RateLimited, Unavailable):
+        own = frozenset[str]()  # then rows name the user among the others
     asked = (folder or "inbox").strip().casefold()
     rows = [
         thread_row(item, own, inbox.show_short_time, folder=asked, words=(found or {}).get(item.id, ""))
@@ -226,26 +230,29 @@ async def _threads(
         zone=inbox.zone_name(),
         total=page.total,
         next_cursor=next_cursor,
-        note=note,
+        note=" ".join(filter(None, (note, missing))) or None,
     )
 
 
-async def _around_matches(inbox: Desk, rows: Sequence[models.ThreadSummary], query: str) -> Mapping[str, str]:
-    """Return the words around the match in each of the first threads, as their messages are read.
+async def _around_matches(
+    inbox: Desk, rows: Sequence[models.ThreadSummary], query: str
+) -> tuple[Mapping[str, str], str | None]:
+    """Return the words around the match in each of the first threads, and a sentence on those that lack them.
 
     The service's own snippets are cut from raw mail, with what its sender hid in it. Where the match is in nothing that
     a reader would see, the first new words stand there; a thread that is not read has none.
     """
+    first = rows[:_READ_FOR_WORDS]
     try:
-        threads = await inbox.threads_of(rows[:_READ_FOR_WORDS])
-    except InboxError:
-        return {}
+        read = await inbox.threads_of(first)
+    except (RateLimited, Unavailable, ContractBroken) as error:
+        read = ReadThreads([], len(first), error)
     words = [word for word in query.casefold().replace('"', " ").split() if word]
 
-    def read() -> dict[str, str]:
-        return {thread.id: _match(thread, words) for thread in threads}
+    def found() -> dict[str, str]:
+        return {thread.id: _match(thread, words) for thread in read.threads}
 
-    return await anyio.to_thread.run_sync(read, abandon_on_cancel=True)
+    return await anyio.to_thread.run_sync(found, abandon_on_cancel=True), read.note("the words around the match are")
 
 
 def _match(thread: models.Thread, words: Sequence[str]) -> str:

@@ -1,34 +1,42 @@
 """Marking, starring, archiving, moving and deleting threads, one, several, or by a whole plan."""
 
-from collections.abc import AsyncGenerator
+import json
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from salesos_inbox.approval.card import threads_card
-from salesos_inbox.approval.consent import Proposal
+from salesos_inbox.approval.consent import Proposal, fingerprint
 from salesos_inbox.contract import models
-from salesos_inbox.errors import Conflict, InboxError, InvalidArguments
+from salesos_inbox.errors import InboxError, InvalidArguments
 from salesos_inbox.mail.unicode import quoted
 from salesos_inbox.tools._args import Folder, ThreadIds, unique_ids
 from salesos_inbox.tools._changes import (
+    BATCH,
     Action,
+    Course,
     Known,
     Report,
     Request,
     SingleRequest,
+    WayBack,
+    add_idle,
     as_result,
     bulk_request,
     card_lines,
     change,
     look,
+    look_for_question,
+    needs,
 )
 from salesos_inbox.tools._kit import Desk, Effect, Inbox, Place, tool
 from salesos_inbox.views import Changes, Outcome, PlanChanges
 
-MOST_PLANNED_THREADS = 1000
+MOST_PLANNED_THREADS = 5000
 """How many threads a plan may change."""
 
 
@@ -88,31 +96,14 @@ async def delete_threads(inbox: Inbox, thread_ids: ThreadIds) -> Changes:
 
 @tool("Carry out a triage plan", Effect.DESTROY, mildest_effect=Effect.CHANGE)
 async def bulk_update_threads(inbox: Inbox, plan: list[PlanStep]) -> PlanChanges:
-    """Carry out a whole plan over up to 1,000 threads in one call; move needs a folder. Asks the user once if the
+    """Carry out a whole plan over up to 5,000 threads in one call; move needs a folder. Asks the user once if the
     plan deletes or changes more than 25."""
     actions = await _checked(inbox, plan)
     tools = (("bulk_update_threads", Effect.CHANGE), *(tool for action, _ in actions for tool in action.tools))
     async with _approved(inbox, tools, actions) as leave:
-        report, count, done, reached = leave.report, sum(len(ids) for _, ids in leave.actions), 0, 0
-        stopped: InboxError | None = None
-
-        async def after_batch(number: int) -> None:
-            nonlocal done
-            done += number
-            leave.prolong()
-            await inbox.progress(done, count, f"{done} of {count} threads")
-
-        for action, thread_ids in leave.actions:
-            if stopped:
-                report.add(action.label, "failed", thread_ids, "Not tried, as an earlier step of the plan failed.")
-            else:
-                request = bulk_request(inbox, action)
-                stopped = await change(inbox, action, thread_ids, leave.known, report, request, after_batch)
-            reached += len(thread_ids)
-            if done < reached:
-                await after_batch(reached - done)
-        leave.end(stopped)
-    return PlanChanges(results=report.results, undo_id=leave.undo_id, note=leave.note)
+        stopped = await _carry_out(leave, partial(bulk_request, inbox))
+    note = " ".join(filter(None, (leave.note, _GO_ON if stopped else None)))
+    return PlanChanges(results=leave.report.summary(), undo_id=leave.way_back.undo_id, note=note or None)
 
 
 async def _sort(
@@ -126,12 +117,11 @@ async def _sort(
         return as_result(action, ids[0], await single(ids[0]))
 
     async with _approved(inbox, action.tools, [(action, unique_ids(thread_ids))]) as leave:
-        for _, ids in leave.actions:
-            leave.end(await change(inbox, action, ids, leave.known, leave.report, request))
+        await _carry_out(leave, lambda _: request)
     results = [
         Outcome(outcome=one.outcome, thread_ids=one.thread_ids, reason=one.reason) for one in leave.report.results
     ]
-    return Changes(results=results, undo_id=leave.undo_id, note=leave.note)
+    return Changes(results=results, undo_id=leave.way_back.undo_id, note=leave.note)
 
 
 @dataclass
@@ -139,34 +129,63 @@ class _Leave:
     """Leave to change threads: the actions that were approved, the threads as they are, and what became of them."""
 
     inbox: Desk
-    tool: str
-    operation_id: str | None
+    course: Course
+    report: Report
     actions: list[tuple[Action, list[str]]]
     known: Known
-    report: Report
-    undo_id: str | None = None
-    note: str | None = None
+    way_back: WayBack
 
-    def prolong(self) -> None:
-        """Say that a long plan is still at work."""
-        if self.operation_id is not None:
-            self.inbox.services.ledger.prolong(self.operation_id, self.inbox.services.seconds())
+    @property
+    def note(self) -> str | None:
+        """What is to be said where there is no way back."""
+        return _NO_UNDO if self.report.steps and not self.way_back.undo_id else None
 
-    def end(self, stopped: InboxError | None) -> None:
-        """Raise what stopped the change where nothing was done before."""
-        if stopped and not self.report.anything_done:
-            raise stopped
+    @asynccontextmanager
+    async def taken(self) -> AsyncGenerator[None]:
+        """Keep, on the way out, the way back of what was done within."""
+        await self.way_back.begin()
+        told, report = False, self.report
+        try:
+            yield
+            told = True
+        finally:
+            about = {"threads": report.count("done"), "action": ", ".join(report.actions_done)}
+            await self.way_back.finish(report.steps, about, told=told)
 
-    async def keep_undo(self) -> None:
-        """Keep the way back of what was done, or say that there is none."""
-        steps = self.report.steps
-        about = {"threads": sum(len(step.thread_ids) for step in steps), "action": ", ".join(self.report.actions_done)}
-        self.undo_id = await self.inbox.keep_undo(steps, self.tool, about)
-        self.note = _NO_UNDO if steps and not self.undo_id else None
+
+def _so_far(done: int, of: int) -> str:
+    """Return what a log says of a change that did not go all the way; nothing of another."""
+    return f"{done:,} of {of:,} threads were changed" if done < of else ""
 
 
 _NO_UNDO = "There is no undo_id, as the server cannot keep its ledger: take it back with another change if need be."
 _LEFT_OUT = "The user left it out."
+_NOT_TRIED = "Not tried, as an earlier step of the plan failed."
+_GO_ON = "To go on, give the same plan again: what is done stays as it is."
+
+
+async def _carry_out(leave: _Leave, request_of: Callable[[Action], Request]) -> InboxError | None:
+    """Do what was approved, and return what stopped it on the way; raises that where nothing was done before."""
+    count, done, reached = sum(len(ids) for _, ids in leave.actions), 0, 0
+    stopped: InboxError | None = None
+
+    async def after_batch(number: int) -> None:
+        nonlocal done
+        done += number
+        await leave.course.changed(done, count)
+
+    for action, thread_ids in leave.actions:
+        if stopped:
+            leave.report.add(action.label, "failed", thread_ids, _NOT_TRIED)
+            continue
+        request, keep = request_of(action), leave.way_back.keep
+        stopped = await change(leave.inbox, action, thread_ids, leave.known, leave.report, request, after_batch, keep)
+        reached += len(thread_ids)
+        if done < reached and not stopped:
+            await after_batch(reached - done)
+    if stopped and not leave.report.anything_done:
+        raise stopped
+    return stopped
 
 
 @asynccontextmanager
@@ -176,52 +195,53 @@ async def _approved(
     """Enter with the threads as they are once the actions may happen; on the way out their undo is kept.
 
     A person is asked where something would be deleted or much would be changed; what is already so
-    does not count. What changed while they thought is seen: nothing is put into the trash twice.
-    Raises `Conflict` where more would happen by then than they were shown.
+    does not count. What they were shown is looked at again before it is changed: nothing is put into the
+    trash twice. What they were not shown is left alone, whatever became of it by then.
     """
     wanted = list(dict.fromkeys(thread_id for _, ids in actions for thread_id in ids))
-    known = await look(inbox, wanted)
-    needed = _needed(actions, known)
-    if not needed:
-        yield _Leave(inbox, tools[0][0], None, actions, known, Report())
+    course, report = Course(inbox, len(wanted)), Report(order=[action.label for action, _ in actions])
+    known = await look_for_question(inbox, tuple((action, tuple(ids)) for action, ids in actions), wanted, course)
+    needed = {action: add_idle(action, ids, known, report) for action, ids in actions}
+    count = sum(map(len, needed.values()))
+    steps = [(action, ids) for action, ids in needed.items() if ids]
+    about = {"threads": count, "action": ", ".join(action.label for action, _ in steps)}
+    tool, plan = tools[0][0], json.dumps([(action.key, ids) for action, ids in actions])
+    takes_long = sum(-(-len(ids) // BATCH) for ids in needed.values()) > 1
+    way_back = WayBack(inbox, tool, fingerprint(tool, plan), about, takes_long)
+    leave = _Leave(inbox, course, report, [], known, way_back)
+    if not count:
+        async with leave.taken():
+            yield leave
         return
-    count = sum(len(ids) for _, ids in needed)
     own = await inbox.own_addresses()
-    deleted = sum(len(ids) for action, ids in needed if action.name == "delete")
-    threads = f"{count} thread{'s' * (count > 1)}"
+    deleted = sum(len(ids) for action, ids in needed.items() if action.name == "delete")
+    changed = f"{count:,} thread{'s' * (count > 1)}"
     if deleted == count:
-        title, approve = f"Move {threads} to the trash?", "Move to the trash"
+        title, approve = f"Move {changed} to the trash?", "Move to the trash"
     else:
-        trash = f", {deleted} of them to the trash" if deleted else ""
-        title, approve = f"Change {threads} in your mailbox{trash}?", "Make the changes"
-    gravest_first = sorted(needed, key=lambda step: step[0].name != "delete")
+        trash = f", {deleted:,} of them to the trash" if deleted else ""
+        title, approve = f"Change {changed} in your mailbox{trash}?", "Make the changes"
+    gravest_first = sorted(steps, key=lambda step: step[0].name != "delete")
     groups = [(action.title, action.key, card_lines(ids, known, own)) for action, ids in gravest_first]
     card = threads_card(title, approve, groups)
-    about = {"threads": count, "action": ", ".join(action.label for action, _ in needed)}
     async with inbox.operation(Proposal(tools, card, about, count)) as approval:
-        if approval.operation_id is not None:
-            known = await look(inbox, wanted)
-        shown = {(action, thread_id) for action, ids in needed for thread_id in ids}
-        if any((action, thread_id) not in shown for action, ids in _needed(actions, known) for thread_id in ids):
-            raise Conflict("The mailbox changed while the user was asked, so nothing was done: call again.")
-        leave = _Leave(inbox, tools[0][0], approval.operation_id, [], known, Report())
-        for action, ids in actions:
-            left_out = {item for item in ids if (action, item) in shown and not approval.covers(f"{action.key} {item}")}
-            leave.report.add(action.label, "unchanged", (item for item in ids if item in left_out), _LEFT_OUT)
+        approval.receipt["note"] = _so_far(0, count)
+        for action, ids in steps:
+            left_out = {item for item in ids if not approval.covers(f"{action.key} {item}")}
+            report.add(action.label, "unchanged", (item for item in ids if item in left_out), _LEFT_OUT)
             leave.actions.append((action, [item for item in ids if item not in left_out]))
-        approval.receipt["threads"] = sum(len(ids) for _, ids in _needed(leave.actions, known))
+        if approval.operation_id is not None:
+            course.begin(approval.operation_id)
+            shown = list(dict.fromkeys(item for _, ids in leave.actions for item in ids))
+            again = partial(course.looked_again, of=len(shown))
+            leave.known = await look(inbox, shown, {item: known[item] for item in shown}, again)
+        threads = sum(len(needs(action, ids, leave.known)) for action, ids in leave.actions)
+        approval.receipt["threads"] = threads
         try:
-            yield leave
+            async with leave.taken():
+                yield leave
         finally:
-            await leave.keep_undo()
-
-
-def _needed(actions: list[tuple[Action, list[str]]], known: Known) -> list[tuple[Action, list[str]]]:
-    """Return the actions that have something to do, with the threads that they would change."""
-    needed = (
-        (action, [item for item in ids if item in known and not action.holds(known[item])]) for action, ids in actions
-    )
-    return [(action, ids) for action, ids in needed if ids]
+            approval.receipt["note"] = _so_far(report.count("done"), threads)
 
 
 async def _move_target(inbox: Desk, folder: str) -> Place:
@@ -242,7 +262,9 @@ async def _checked(inbox: Desk, plan: list[PlanStep]) -> list[tuple[Action, list
     if not plan:
         raise InvalidArguments("The plan is empty: give at least one step with an action and thread_ids.")
     if sum(len(step.thread_ids) for step in plan) > MOST_PLANNED_THREADS:
-        raise InvalidArguments(f"The plan holds more than {MOST_PLANNED_THREADS} threads: split it into several calls.")
+        raise InvalidArguments(
+            f"The plan holds more than {MOST_PLANNED_THREADS:,} threads: split it into several calls."
+        )
     actions: list[tuple[Action, list[str]]] = []
     for step in plan:
         if (step.folder is not None) != (step.action == "move"):

@@ -8,7 +8,7 @@ import anyio
 
 from salesos_inbox import views
 from salesos_inbox.contract import models
-from salesos_inbox.errors import InboxError
+from salesos_inbox.errors import InboxError, Unauthorized
 from salesos_inbox.mail.budget import estimate_tokens
 from salesos_inbox.mail.kinds import Kind
 from salesos_inbox.mail.snippet import first_words
@@ -59,29 +59,38 @@ async def triage_inbox(
     fingerprint = query_fingerprint("triage_inbox", query.body())
     position = read_cursor(cursor, fingerprint)
     page = await inbox.client.list_threads(query.model_copy(update=page_of(position)))
-    due = [] if position else await _due(inbox, query, page.items)
-    threads = await inbox.threads_of([*page.items, *due])
+    due, unknown = ([], None) if position else await _due(inbox, query, page.items)
     own = await inbox.own_addresses()
+    read = await inbox.threads_of([*page.items, *due])
     known = await known_domains(inbox, own)
     rows = await anyio.to_thread.run_sync(
-        partial(_rows, inbox, threads, own, known, len(page.items)), abandon_on_cancel=True
+        partial(_rows, inbox, read.threads, own, known, len(page.items)), abandon_on_cancel=True
     )
     next_cursor, note = going_on(page, fingerprint, position, limit, "threads")
-    if due:
-        note = " ".join(filter(None, (note, f"{len(due)} of the follow-ups due are from further on.")))
-    return Triage(threads=rows, zone=inbox.zone_name(), total=page.total, next_cursor=next_cursor, note=note)
+    further = f"{len(due)} of the follow-ups due are from further on." if due else unknown
+    notes = (note, further, read.note("whose turn it is and their last words are"))
+    return Triage(
+        threads=rows,
+        zone=inbox.zone_name(),
+        total=page.total,
+        next_cursor=next_cursor,
+        note=" ".join(filter(None, notes)) or None,
+    )
 
 
 async def _due(
     inbox: Desk, query: models.ListThreads, listed: Sequence[models.ThreadSummary]
-) -> list[models.ThreadSummary]:
-    """Return the threads whose follow-up is due and that are not listed already; none where that is not to be known."""
+) -> tuple[list[models.ThreadSummary], str | None]:
+    """Return the threads whose follow-up is due and that are not listed already, or a sentence why they are missing."""
     try:
         page = await inbox.client.list_threads(query.model_copy(update={"has_follow_up": True, "limit": _MOST_DUE}))
-    except InboxError:
-        return []
+    except Unauthorized:
+        raise
+    except InboxError as error:
+        return [], f"Follow-ups due further on are missing here: {error}"
     ids = {item.id for item in listed}
-    return [item for item in page.items if item.id not in ids and _is_due(item, inbox.now())]
+    due = [item for item in page.items if item.id not in ids and _is_due(item, inbox.now())]
+    return due[:_MOST_DUE], None
 
 
 def _rows(

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import cast
 
 from salesos_inbox.approval.card import Card, facts_card, threads_card
@@ -14,7 +15,16 @@ from salesos_inbox.contract import models
 from salesos_inbox.errors import Conflict, InboxError, NotFound
 from salesos_inbox.mail.unicode import quoted
 from salesos_inbox.tools._args import UndoId, check_id
-from salesos_inbox.tools._changes import Action, Report, bulk_request, card_lines, change, look
+from salesos_inbox.tools._changes import (
+    Action,
+    Course,
+    Report,
+    bulk_request,
+    card_lines,
+    change,
+    look,
+    look_for_question,
+)
 from salesos_inbox.tools._kit import Desk, Effect, Inbox, tool
 from salesos_inbox.tools.sending import cancel_message, scheduled_email
 from salesos_inbox.views import PlanChanges, StepOutcome
@@ -25,19 +35,23 @@ async def undo_change(inbox: Inbox, undo_id: UndoId) -> PlanChanges:
     """Take back an archive, move, delete, star, read, link or follow-up change, or a message that has not left yet."""
     undo_id = check_id("undo_id", undo_id)
     user, ledger = await inbox.user(), inbox.services.ledger
-    proposal = await _proposal(inbox, undo_id, ledger.read_undo(user, undo_id, inbox.services.seconds()))
+    planned = ledger.read_undo(user, undo_id, inbox.services.seconds())
+    course = Course(inbox, sum(len(step.thread_ids) for step in planned))
+    proposal = await _proposal(inbox, undo_id, planned, course)
     report = Report()
     stopped: InboxError | None = None
     finished = False
-    async with inbox.operation(proposal):
+    async with inbox.operation(proposal) as approval:
+        if approval.operation_id is not None:
+            course.begin(approval.operation_id)
         steps = ledger.take_undo(user, undo_id, inbox.services.seconds())
         try:
             for step in steps:
                 if stopped:
                     report.add(step.action, "failed", step.thread_ids, "Not tried, as an earlier step failed.")
                 else:
-                    stopped = await _take_back(inbox, step, report)
-            finished = stopped is None
+                    stopped = await _take_back(inbox, step, report, course)
+            finished = not any(one.outcome == "failed" and one.reason != _TOO_LATE for one in report.results)
         finally:
             if not finished:
                 # Each step states a target, so that what is done already is not harmed by another try.
@@ -45,11 +59,11 @@ async def undo_change(inbox: Inbox, undo_id: UndoId) -> PlanChanges:
                     ledger.release_undo(user, undo_id, inbox.services.seconds())
         if stopped and not report.anything_done:
             raise stopped
-    note = "Call undo_change again for what failed." if stopped else None
-    return PlanChanges(results=report.results, note=note)
+    note = None if finished else "Call undo_change again for what failed."
+    return PlanChanges(results=report.summary(), note=note)
 
 
-async def _proposal(inbox: Desk, undo_id: str, steps: list[Step]) -> Proposal:
+async def _proposal(inbox: Desk, undo_id: str, steps: list[Step], course: Course) -> Proposal:
     """Return the card for changing threads back, as for any change of that size."""
     count = sum(len(step.thread_ids) for step in steps)
     tools, about = (("undo_change", Effect.CHANGE),), {"undo_id": undo_id, "threads": count}
@@ -59,11 +73,15 @@ async def _proposal(inbox: Desk, undo_id: str, steps: list[Step]) -> Proposal:
     if messages:
         facts = [("To", to) for to in messages[0].to] + [("Subject", messages[0].subject or "(none)")]
         return Proposal(tools, facts_card("Take this message back?", "Take it back", facts, undo_id), about, count)
-    known = await look(inbox, [thread_id for step in steps for thread_id in step.thread_ids])
+    thread_ids = [thread_id for step in steps for thread_id in step.thread_ids]
+    known = await look_for_question(inbox, undo_id, thread_ids, course)
     own = await inbox.own_addresses()
     groups = [(_title(step), step.action, card_lines(step.thread_ids, known, own)) for step in steps]
     card = threads_card(f"Change {count} thread{'s' * (count > 1)} back?", "Undo it", groups)
     return Proposal(tools, replace(card, content=undo_id), about, count)
+
+
+_TOO_LATE = "The former follow-up's time has passed."
 
 
 def _title(step: Step) -> str:
@@ -72,7 +90,7 @@ def _title(step: Step) -> str:
     return Action(cast("models.BulkAction", step.action), step.folder).title
 
 
-async def _take_back(inbox: Desk, step: Step, report: Report) -> InboxError | None:
+async def _take_back(inbox: Desk, step: Step, report: Report, course: Course) -> InboxError | None:
     """Carry out one step and add what became of its threads; returns the error that stopped it."""
     if step.scheduled_id:
         reason = await _take_back_message(inbox, step.scheduled_id)
@@ -81,14 +99,21 @@ async def _take_back(inbox: Desk, step: Step, report: Report) -> InboxError | No
         return None
     if step.action not in _SINGLE_TITLES:
         action = Action(cast("models.BulkAction", step.action), step.folder)
+        so_far = report.count("done", "unchanged", "not_found", "failed")
+
+        async def after_batch(number: int) -> None:
+            nonlocal so_far
+            so_far += number
+            await course.changed(so_far, course.threads)
+
         try:
-            known = await look(inbox, step.thread_ids)
+            known = await look(inbox, step.thread_ids, seen=partial(course.looked_again, of=course.threads))
         except InboxError as error:
             report.add(step.action, "failed", step.thread_ids, str(error))
             return error
-        return await change(inbox, action, step.thread_ids, known, report, bulk_request(inbox, action))
+        return await change(inbox, action, step.thread_ids, known, report, bulk_request(inbox, action), after_batch)
     if step.remind_at and datetime.fromisoformat(step.remind_at) <= inbox.now():
-        report.add(step.action, "failed", step.thread_ids, "The former follow-up's time has passed.")
+        report.add(step.action, "failed", step.thread_ids, _TOO_LATE)
         return None
     try:
         await _SINGLE[step.action](inbox, step)
