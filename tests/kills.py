@@ -42,7 +42,7 @@ from salesos_inbox.contract import models
 from salesos_inbox.sandbox.app import UNLIMITED, create_app
 from salesos_inbox.sandbox.store import Store
 from salesos_inbox.server import build_server
-from salesos_inbox.settings import read_settings
+from salesos_inbox.settings import MOST_REQUESTS_PER_MINUTE, read_settings
 from salesos_inbox.tools._kit import Services
 from trials import AGAIN, MEMORY, Finding, messages_of, run_trial, share_tools
 
@@ -239,6 +239,7 @@ async def serve_and_call(way: Way, post: Post, steps: Steps, later: tuple[float,
             "SALESOS_TOKEN": post.token,
             "SALESOS_TOOLS": "send_email,schedule_email,save_draft",
             "SALESOS_APPROVAL_SECONDS": "60",
+            "SALESOS_REQUESTS_PER_MINUTE": str(MOST_REQUESTS_PER_MINUTE),
             **way.settings(),
         },
         "linux",

@@ -47,14 +47,14 @@ from salesos_inbox.approval.consent import OTHER_CALL_SECONDS
 from salesos_inbox.approval.ladder import QUICKEST_PERSON
 from salesos_inbox.approval.ledger import Ledger, Operation, State
 from salesos_inbox.approval.page import VISIT_SECONDS
-from salesos_inbox.client.http import CALL_SECONDS, CONNECT_SECONDS, InboxClient
+from salesos_inbox.client.http import CALL_SECONDS, MESSAGE_TURN_SECONDS, InboxClient
 from salesos_inbox.contract import models
 from salesos_inbox.sandbox.app import UNLIMITED, create_app
 from salesos_inbox.sandbox.faults import ConnectionCut, Fault, Faults, Kind, Rule
 from salesos_inbox.sandbox.messages import StoredMessage
 from salesos_inbox.sandbox.store import Store
 from salesos_inbox.server import InboxServer, build_server
-from salesos_inbox.settings import read_settings
+from salesos_inbox.settings import MOST_REQUESTS_PER_MINUTE, read_settings
 from salesos_inbox.tools._kit import Services
 
 MEMORY = Path("/dev/shm")
@@ -185,6 +185,8 @@ def plan(seed: int) -> Plan:
 def _rule(lots: Random) -> Rule:
     method, path = lots.choice(_PLACES)
     kind: Kind = lots.choice(get_args(Kind))
+    if kind == "stale_csrf":
+        method, path = None, None  # it befalls changes alone
     seconds = lots.choice(_DELAYS) if kind == "delay" or lots.random() < 0.3 else 0.0
     status = lots.choice((None, 500, 502, 503, 504)) if kind.startswith("error") else None
     retry_after = lots.choice((None, 0, 2, 40)) if kind == "throttle" else None
@@ -367,6 +369,7 @@ class Trial:
                 "SALESOS_APPROVAL_SECONDS": str(plan.approval_seconds),
                 "SALESOS_UNDO_SECONDS": str(plan.undo_seconds),
                 "SALESOS_TOOLS": "send_email,schedule_email,save_draft",
+                "SALESOS_REQUESTS_PER_MINUTE": str(MOST_REQUESTS_PER_MINUTE),
             },
             "linux",
         )
@@ -380,6 +383,7 @@ class Trial:
                 settings,
                 transport=Line(app, self.lots, self._sees_sending),
                 clock=lambda: now().timestamp(),
+                jitter=self.lots.random,
                 spans=spans,
             ),
             self.open_ledger(self.ledger_path),
@@ -591,7 +595,7 @@ class Trial:
         if waited > self.plan.approval_seconds + OTHER_CALL_SECONDS + MARGIN:
             self.find("past its deadline", f"a call waited {waited:.1f} s besides its requests")
         slowest = max((min(span.ended, call.ended) - span.begun for span in server.spans), default=0.0)
-        if slowest > CALL_SECONDS + CONNECT_SECONDS + MARGIN:
+        if slowest > CALL_SECONDS + MESSAGE_TURN_SECONDS + MARGIN:
             self.find("past its deadline", f"a request took {slowest:.1f} s")
 
     def _code(self, result: CallToolResult | InputRequiredResult | MCPError, arguments: Mapping[str, Any]) -> str:

@@ -6,79 +6,37 @@ real service, which does not know that nobody listens any more.
 """
 
 import asyncio
+import json
 import re
-import socket
-import struct
-import sys
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
-from http import HTTPStatus
+from functools import cache, cached_property
 from random import Random
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 import anyio
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked_dataclass
 from pydantic_core import ErrorDetails
 from starlette.datastructures import Headers
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from salesos_inbox.contract.routes import ROUTES, Route
-from salesos_inbox.sandbox.refusals import Refusal
+from salesos_inbox.sandbox.courses import COURSES, ConnectionCut, Course, Exchange, Fault, Kind, Sleep, request_id
+from salesos_inbox.sandbox.envelopes import Envelope
+from salesos_inbox.sandbox.spelling import Spelling, to_snake
 
-Kind = Literal[
-    "delay",
-    "reset_before",
-    "reset_after",
-    "error_before",
-    "error_after",
-    "broken_json",
-    "html_page_before",
-    "html_page_after",
-    "throttle",
-    "silence_before",
-    "silence_after",
-]
-"""What goes wrong; `before` and `after` say whether the service has done by then what it was asked."""
-
-Sleep = Callable[[float], Awaitable[None]]
-"""Returns after so many seconds."""
+__all__ = ["ConnectionCut", "Fault", "Faults", "Kind", "Rule", "Sleep", "Strike", "parse_faults", "read_faults"]
 
 _INBOX: Final = "/email-inbox"
-_GATEWAY: Final = (502, 504)
 _STRICT: Final = ConfigDict(extra="forbid")
-_LINGER: Final = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
-"""A socket that lingers for no time is closed with a reset (RST) instead of a polite end (FIN)."""
+_EXPIRED: Final = Fault("token_expired")
 
-
-class ConnectionCut(Exception):
-    """Raised in place of a cut connection where there is none: the client is in the same process."""
-
-
-@checked_dataclass(frozen=True, config=_STRICT)
-class Fault:
-    """One way to fail, after `seconds` in which the service does nothing at all.
-
-    `status` is that of `error_before` and `error_after`, 503 unless given; `retry_after`, in seconds,
-    is sent along with these or a `throttle`, and left out where None.
-    """
-
-    kind: Kind
-    seconds: Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)] = 0.0
-    status: Annotated[int, Field(strict=True)] | None = None
-    retry_after: Annotated[int, Field(strict=True, ge=0)] | None = None
-
-    def __post_init__(self) -> None:
-        statuses = _COURSES[self.kind].statuses
-        if self.kind == "delay" and not self.seconds:
-            raise ValueError("a delay needs its seconds")
-        if self.status is not None and self.status not in statuses:
-            known = ", ".join(map(str, statuses)) or "no status"
-            raise ValueError(f"{self.kind} cannot have the status {self.status}: it takes {known}")
-        if self.retry_after is not None and not statuses:
-            raise ValueError(f"{self.kind} cannot have a retry_after: it answers no error")
+Speaking = Callable[[Envelope | None], ASGIApp]
+"""Makes the service that answers lists in this envelope; None is its usual one."""
 
 
 @checked_dataclass(frozen=True, config=_STRICT)
@@ -100,12 +58,28 @@ class Rule:
     def __post_init__(self) -> None:
         if self.every is not None and self.chance is not None:
             raise ValueError("a rule has either every or chance")
+        if self.method == "GET" and COURSES[self.fault.kind].only_writes:
+            raise ValueError(f"{self.fault.kind} is a fault of writes: there is none of GET")
         if not any(map(self._concerns, ROUTES)):
             raise ValueError(f"the contract has no {' '.join(filter(None, (self.method, self.path)))}")
 
     def matches(self, method: str, path: str) -> bool:
         """Return whether the rule is about a request of `method` to `path`."""
-        return self.method in (None, method) and bool(self._path.fullmatch(path))
+        can_fail = method != "GET" or not COURSES[self.fault.kind].only_writes
+        return can_fail and self.method in (None, method) and bool(self._path.fullmatch(path))
+
+    def __str__(self) -> str:
+        """Say in a line which requests fail, how, and how often."""
+        fault = self.fault
+        details = {"status": fault.status, "retry_after": fault.retry_after, "seconds": fault.seconds or None}
+        how = ", ".join(f"{name} {value}" for name, value in details.items() if value is not None)
+        often = (
+            f"one in {self.every}" if self.every and self.every > 1 else "",
+            f"{self.chance:.0%} of them" if self.chance else "",
+            f"at most {self.times}" if self.times else "",
+        )
+        where = f"{self.method or 'any method'} {self.path or 'any path'}"
+        return ", ".join(filter(None, (f"{where}: {fault.kind}{f' ({how})' if how else ''}", *often)))
 
     def _concerns(self, route: Route) -> bool:
         """Return whether there are requests to `route` that the rule is about."""
@@ -148,33 +122,51 @@ class Faults:
     """
 
     def __init__(self, rules: Iterable[Rule], seed: int = 0, *, sleep: Sleep = anyio.sleep) -> None:
+        self.rules = tuple(rules)
         self.done: list[Strike] = []
-        self._watches = [_Watch(rule, Random(f"{seed}/{number}")) for number, rule in enumerate(rules)]
+        self._watches = [_Watch(rule, Random(f"{seed}/{number}")) for number, rule in enumerate(self.rules)]
         self._sleep = sleep
         self._under_way: set[asyncio.Task[Response | None]] = set()
+        self._ended: set[str] = set()
 
     def decide(self, method: str, path: str) -> Fault | None:
         """Return the fault of the next request, or None; `path` as in `Rule`. Every call counts as a request."""
         turn = [watch for watch in self._watches if watch.has_turn(method, path)]
         return turn[0].strike() if turn else None
 
-    def around(self, app: ASGIApp, prefix: str) -> ASGIApp:
-        """Return `app`, which serves the contract below `prefix`, with these faults."""
+    def around(self, speaking: Speaking, prefix: str) -> ASGIApp:
+        """Return what `speaking` makes, which serves the contract below `prefix`, with these faults."""
+        app = speaking(None)
+
+        @cache
+        def struck(course: Course) -> ASGIApp:
+            spoken = speaking(course.envelope) if course.envelope else app
+            return Spelling(name=to_snake).around(spoken, prefix) if course.other_names else spoken
 
         async def faulty(scope: Scope, receive: Receive, send: Send) -> None:
             path = _below_inbox(scope["path"].removeprefix(prefix)) if scope["type"] == "http" else ""
-            fault = self.decide(scope["method"], path) if path else None
+            fault = self._fate(scope, path) if path else None
             if fault is None:
                 await app(scope, receive, send)
             elif (body := await _body(receive)) is not None:
+                course = COURSES[fault.kind]
                 # A task of its own: whoever waits for the answer may be cancelled, the work may not.
-                work = asyncio.create_task(self._work(fault, app, scope, path, body))
+                work = asyncio.create_task(self._work(fault, struck(course), scope, path, body))
                 self._under_way.add(work)
                 work.add_done_callback(self._under_way.discard)
                 answer = await asyncio.shield(work)
-                await _COURSES[fault.kind].end(_Exchange(fault, scope, receive, send, answer))
+                await course.end(Exchange(fault, scope, receive, send, self._sleep, answer))
 
         return faulty
+
+    def _fate(self, scope: Scope, path: str) -> Fault | None:
+        """Return the fault of a request; what comes with a token that was ended is refused."""
+        headers = Headers(scope=scope)
+        credential = headers.get("authorization") or headers.get("x-api-key") or ""
+        fault = self.decide(scope["method"], path)
+        if fault and COURSES[fault.kind].ends_token:
+            self._ended.add(credential)
+        return fault or (_EXPIRED if credential in self._ended else None)
 
     async def settled(self) -> None:
         """Return when no struck request is left to be performed, whether or not its client still waits."""
@@ -182,11 +174,12 @@ class Faults:
             await asyncio.wait(self._under_way)
 
     async def _work(self, fault: Fault, app: ASGIApp, scope: Scope, path: str, body: bytes) -> Response | None:
+        course = COURSES[fault.kind]
         if fault.seconds:
             await self._sleep(fault.seconds)
-        answer = await _answer_of(app, scope, body) if _COURSES[fault.kind].performs else None
+        answer = await _answer_of(app, scope, body) if course.performs else None
         status = answer.status_code if answer else None
-        self.done.append(Strike(fault, scope["method"], path, _request_id(scope), status))
+        self.done.append(Strike(fault, scope["method"], path, request_id(scope), status))
         return answer
 
 
@@ -197,10 +190,29 @@ def read_faults(document: object) -> Faults:
     for each thing that is wrong.
     """
     try:
-        described = TypeAdapter(_Document).validate_python(document)
+        return _read(document)
     except ValidationError as error:
-        raise ValueError("\n".join(map(_complaint, error.errors(include_url=False, include_input=False)))) from None
-    return Faults(described.rules, described.seed)
+        raise ValueError("\n".join(complaint for _, complaint in _complaints(error))) from None
+
+
+def parse_faults(text: str) -> Faults:
+    """Return the faults that the text of a file describes, TOML or JSON, whichever it is; see `read_faults`.
+
+    Raises `ValueError`, with a line for each thing that is wrong, which begins with its line in the file.
+    """
+    try:
+        document = json.loads(text) if _is_json(text) else tomllib.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"line {error.lineno}: {error.msg}") from None
+    except tomllib.TOMLDecodeError as error:
+        what, _, place = str(error).partition(" (at ")
+        line = re.match(r"line (\d+)", place)
+        raise ValueError(f"line {line[1] if line else text.count(chr(10)) + 1}: {what}") from None
+    try:
+        return _read(document)
+    except ValidationError as error:
+        found = sorted((_line_of(place, text), complaint) for place, complaint in _complaints(error))
+        raise ValueError("\n".join(f"line {line}: {complaint}" for line, complaint in found)) from None
 
 
 @checked_dataclass(frozen=True, config=_STRICT)
@@ -231,104 +243,6 @@ class _Watch:
         return self.rule.fault
 
 
-@dataclass(frozen=True)
-class _Exchange:
-    """A struck request when the service has done its part; `answer` is None where it had none."""
-
-    fault: Fault
-    scope: Scope
-    receive: Receive
-    send: Send
-    answer: Response | None
-
-    async def reply(self, response: Response) -> None:
-        await response(self.scope, self.receive, self.send)
-
-
-@dataclass(frozen=True)
-class _Course:
-    """How a kind of fault goes: what the client gets in the `end`, and whether the service `performs` before.
-
-    `statuses` are those that it may answer with, the first unless another is asked for.
-    """
-
-    end: Callable[[_Exchange], Awaitable[None]]
-    performs: bool
-    statuses: tuple[int, ...] = ()
-
-
-async def _answer(exchange: _Exchange) -> None:
-    assert exchange.answer, "the service was asked"
-    await exchange.reply(exchange.answer)
-
-
-async def _break_off(exchange: _Exchange) -> None:
-    """Answer half of the body, in a message that is whole: nothing but the JSON is broken."""
-    assert exchange.answer, "the service was asked"
-    whole = bytes(exchange.answer.body)
-    headers = {name: value for name, value in exchange.answer.headers.items() if name != "content-length"}
-    status = exchange.answer.status_code
-    half = whole[: len(whole) // 2] or b"{"
-    await exchange.reply(Response(half, 200 if status == 204 else status, headers, "application/json"))
-
-
-async def _refuse(exchange: _Exchange) -> None:
-    """Answer an error: as the service words it, or as the gateway before it does."""
-    fault = exchange.fault
-    status = fault.status or _COURSES[fault.kind].statuses[0]
-    phrase = HTTPStatus(status).phrase
-    headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
-    if status in _GATEWAY:
-        await exchange.reply(HTMLResponse(_page(f"{status} {phrase}"), status, headers))
-        return
-    body = Refusal(status, phrase).body(_request_id(exchange.scope))
-    await exchange.reply(JSONResponse(body, status, headers))
-
-
-async def _show_page(exchange: _Exchange) -> None:
-    await exchange.reply(HTMLResponse(_page("Sign in to continue")))
-
-
-async def _say_nothing(exchange: _Exchange) -> None:
-    await _until_gone(exchange.receive)
-
-
-async def _cut(exchange: _Exchange) -> None:
-    """Reset the connection (RST); the client learns of it at once, and gets nothing else."""
-    transport = _transport(exchange.send)
-    if transport is None:
-        raise ConnectionCut("The connection was cut.")
-    connection: socket.socket = transport.get_extra_info("socket")
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
-    transport.abort()
-    await _until_gone(exchange.receive)  # the server takes a return before that for a bug, and says so in its log
-
-
-def _transport(send: Send) -> asyncio.Transport | None:
-    """Return the connection behind `send`, or None where the client is in this process.
-
-    ASGI has no word for cutting a connection. But uvicorn's `send`, with either of its HTTP
-    implementations, is a method of the request's cycle, which knows its transport.
-    """
-    return getattr(getattr(send, "__self__", None), "transport", None)
-
-
-_ERRORS: Final = (503, 500, 502, 504)
-_COURSES: Final[Mapping[Kind, _Course]] = {
-    "delay": _Course(_answer, performs=True),
-    "reset_before": _Course(_cut, performs=False),
-    "reset_after": _Course(_cut, performs=True),
-    "error_before": _Course(_refuse, performs=False, statuses=_ERRORS),
-    "error_after": _Course(_refuse, performs=True, statuses=_ERRORS),
-    "broken_json": _Course(_break_off, performs=True),
-    "html_page_before": _Course(_show_page, performs=False),
-    "html_page_after": _Course(_show_page, performs=True),
-    "throttle": _Course(_refuse, performs=False, statuses=(429,)),
-    "silence_before": _Course(_say_nothing, performs=False),
-    "silence_after": _Course(_say_nothing, performs=True),
-}
-
-
 async def _body(receive: Receive) -> bytes | None:
     """Return the request's whole body, or None where the client left before its end."""
     body = bytearray()
@@ -339,12 +253,6 @@ async def _body(receive: Receive) -> bytes | None:
         body += message.get("body", b"")
         if not message.get("more_body", False):
             return bytes(body)
-
-
-async def _until_gone(receive: Receive) -> None:
-    """Return when the client has left."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 async def _answer_of(app: ASGIApp, scope: Scope, body: bytes) -> Response:
@@ -368,23 +276,26 @@ def _below_inbox(path: str) -> str:
     return path.removeprefix(_INBOX)
 
 
-def _request_id(scope: Scope) -> str:
-    return Headers(scope=scope).get("x-request-id", "")
-
-
-def _page(title: str) -> str:
-    return f"<!doctype html><html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>"
-
-
 _COMPLAINTS: Final[Mapping[str, str]] = {
     "missing": "is missing",
     "unexpected_keyword_argument": "is not known",
     "dataclass_type": "must be a table of names and values",
 }
+_Place = tuple[int | str, ...]
+
+
+def _read(document: object) -> Faults:
+    described = TypeAdapter(_Document).validate_python(document)
+    return Faults(described.rules, described.seed)
+
+
+def _complaints(error: ValidationError) -> list[tuple[_Place, str]]:
+    """Return each thing that is wrong with a document: its place, and a line about it."""
+    found = error.errors(include_url=False, include_input=False)
+    return [(one["loc"], _complaint(one)) for one in found]
 
 
 def _complaint(error: ErrorDetails) -> str:
-    """Return what is wrong at one place of a document, in a line."""
     match error["loc"]:
         case ("rules", int(index), *names):
             place = ", ".join(filter(None, (f"rule {index + 1}", ".".join(map(str, names)))))
@@ -393,3 +304,41 @@ def _complaint(error: ErrorDetails) -> str:
     if error["type"] == "value_error":
         return f"{place}: {error['msg'].removeprefix('Value error, ')}"
     return f"{place} {_COMPLAINTS.get(error['type']) or error['msg'].replace('Input should be', 'must be')}"
+
+
+def _is_json(text: str) -> bool:
+    return text.lstrip().startswith("{")
+
+
+def _line_of(place: _Place, text: str) -> int:
+    """Return the line that a place of a document stands in, or the next one around it."""
+    begin, end, names = 0, len(text), place
+    match place:
+        case ("rules", int(index), *rest):
+            begins = [*(_json_rules(text) if _is_json(text) else _toml_rules(text)), end]
+            names = ("rules",)
+            if index + 1 < len(begins):
+                begin, end, names = begins[index], begins[index + 1], tuple(rest)
+        case _:
+            pass
+    for name in map(str, names):
+        if found := re.compile(rf"(?<![\w-]){re.escape(name)}(?![\w-])").search(text, begin, end):
+            begin = found.start()
+    return text.count("\n", 0, begin) + 1
+
+
+def _toml_rules(text: str) -> list[int]:
+    """Return where each rule begins."""
+    return [found.start() + found[0].index("[") for found in re.finditer(r"^\s*\[\[ *rules *\]\]", text, re.MULTILINE)]
+
+
+def _json_rules(text: str) -> list[int]:
+    """Return where each rule begins."""
+    begins: list[int] = []
+    found = re.search(r'"rules"\s*:\s*\[\s*', text)
+    with suppress(ValueError):  # a text that only looks like the rules
+        while found and text[found.end()] != "]":
+            _, end = json.JSONDecoder().raw_decode(text, found.end())
+            begins.append(found.end())
+            found = re.compile(r"\s*,?\s*").match(text, end)
+    return begins
