@@ -15,6 +15,7 @@ from threading import Thread
 import httpx
 import pytest
 
+from discretion import assert_discreet
 from salesos_inbox.cli import main
 
 ROOT = Path(__file__).parents[1]
@@ -45,13 +46,14 @@ def command(capsys: pytest.CaptureFixture[str], *arguments: str, **settings: str
         patch.setattr(os, "environ", environment(**settings))
         main(arguments)
     captured = capsys.readouterr()
+    assert_discreet(captured.err, " ".join(arguments) or "serve")
     return Done(int(ended.value.code or 0), captured.out, captured.err)
 
 
 def environment(**settings: str) -> dict[str, str]:
-    """Return this process's environment with these `SALESOS_...` settings and no other."""
+    """Return this process's environment with these `SALESOS_...` settings and no other, and no system's keyring."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith("SALESOS_")}
-    return {**plain, **settings}
+    return {**plain, "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring", **settings}
 
 
 @dataclass

@@ -57,12 +57,12 @@ def called(capsys: pytest.CaptureFixture[str], server: Running, *arguments: str)
 
 @pytest.mark.parametrize("arguments", [[], ["serve"], ["--read-only"], ["serve", "--http"], ["call", "list_folders"]])
 def test_without_an_account_two_sentences_say_how_to_get_on(
-    arguments: list[str], capsys: pytest.CaptureFixture[str]
+    arguments: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    assert command(capsys, *arguments) == Done(
+    assert command(capsys, *arguments, SALESOS_STATE_DIR=str(tmp_path)) == Done(
         2,
         "",
-        "No account is set: put a SalesOS token into SALESOS_TOKEN, or a key into SALESOS_API_KEY.\n"
+        "Nobody is signed in to SalesOS: run salesos-inbox-mcp auth login, or set SALESOS_TOKEN or SALESOS_API_KEY.\n"
         "To try it without an account, run: salesos-inbox-mcp serve --demo\n",
     )
 

@@ -1,0 +1,1 @@
+"""What a person runs first: it tries everything that the server needs, and changes nothing."""

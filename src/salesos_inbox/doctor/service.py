@@ -1,0 +1,389 @@
+"""The service itself: who it takes us for, and whether each reading endpoint answers as the contract has it."""
+
+import math
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, cast
+
+import anyio
+from pydantic.alias_generators import to_snake
+
+from salesos_inbox.client.lists import read_list
+from salesos_inbox.contract import routes
+from salesos_inbox.contract.envelopes import unwrapped
+from salesos_inbox.contract.models import Mark
+from salesos_inbox.contract.overrides import read_overrides, request_fields
+from salesos_inbox.contract.routes import Route
+from salesos_inbox.doctor.bodies import Comparison, compare
+from salesos_inbox.doctor.case import Case, Reply, Trouble
+from salesos_inbox.doctor.finding import Finding, failed, ok, skipped, warning
+from salesos_inbox.doctor.network import fetch
+from salesos_inbox.errors import ContractBroken
+
+MOST_AT_ONCE: Final = 3
+FEW_LEFT: Final = 10
+"""Requests left of a minute's, below which the account is said to be busy."""
+_MOST_NAMES: Final = 6
+_AUTH_LOGIN: Final = "Run `salesos-inbox-mcp auth login`."
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One reading endpoint as it is tried: under which name it is told of, and with which query."""
+
+    name: str
+    route: Route
+    query: tuple[tuple[str, object], ...] = ()
+
+
+ENDPOINTS: Final = (
+    Endpoint("folders", routes.LIST_FOLDERS),
+    Endpoint("threads", routes.LIST_THREADS, (("page", 1), ("limit", 5))),
+    Endpoint("one thread", routes.GET_THREAD),
+    Endpoint("search", routes.SEARCH_THREADS, (("q", "hello"), ("limit", 5))),
+    Endpoint("statistics", routes.GET_STATS),
+    Endpoint("scheduled", routes.LIST_SCHEDULED, (("limit", 5),)),
+    Endpoint("user", routes.GET_ME),
+    Endpoint("CSRF token", routes.GET_CSRF_TOKEN),
+)
+
+
+# Who we are
+
+
+async def check_sign_in(case: Case) -> list[Finding]:
+    """Tell whether the token or key is accepted, by the answer to the first request."""
+    if not case.token_is_good or case.first is None:
+        return [skipped("sign-in", "as token is not ok")]
+    kind = "token" if case.settings.token else "key"
+    match case.first.status:
+        case 401:
+            remedy = _AUTH_LOGIN if kind == "token" else "Put a new key into SALESOS_API_KEY."
+            return [failed("sign-in", f"the service does not accept the {kind} (unknown, ended or revoked)", remedy)]
+        case 403:
+            return [failed("sign-in", *_forbidden(case.first, case))]
+        case 429:
+            return [_throttled("sign-in", case.first)]
+        case 200:
+            return [ok("sign-in", f"the service accepts the {kind}")]
+        case _:
+            return [ok("sign-in", f"the service does not refuse the {kind}")]
+
+
+def _forbidden(reply: Reply, case: Case) -> tuple[str, str]:
+    scope = re.search(r"\bscope\W+(read|write|delete|admin)\b", _message(reply).lower())
+    if scope:
+        return f"the key lacks the scope {scope[1]}", f"Have a key made that has the scope {scope[1]}."
+    if case.settings.organization_id:
+        return (
+            "the service does not let this user into the organization",
+            "Correct SALESOS_ORGANIZATION_ID, or remove it.",
+        )
+    return "the service does not let this user do that (status 403)", "Ask who manages your SalesOS for access."
+
+
+def _message(reply: Reply) -> str:
+    body = reply.payload
+    if not isinstance(body, dict):
+        return ""
+    message = cast("dict[str, object]", body).get("message")
+    parts = cast("list[object]", message) if isinstance(message, list) else [message]
+    return " ".join(part for part in parts if isinstance(part, str))
+
+
+def _throttled(name: str, reply: Reply) -> Finding:
+    seconds = math.ceil(_number(reply, "retry-after") or 60)
+    wait = f"{seconds} second{'s' * (seconds > 1)}"
+    return warning(name, "the service takes no more requests for now", f"Run doctor again in {wait}.")
+
+
+# Endpoints
+
+
+_NO_IDS: Final[dict[str, str]] = {}
+
+
+async def ask_all(case: Case) -> None:
+    """Ask every endpoint, a few at the same time; none after a refusal to take more requests."""
+    limiter = anyio.CapacityLimiter(MOST_AT_ONCE)
+
+    async def ask(endpoint: Endpoint, ids: dict[str, str]) -> None:
+        async with limiter:
+            if _is_throttled(case):
+                return
+            overrides = case.settings.overrides
+            query: dict[str, object] = overrides.outgoing(endpoint.route, dict(endpoint.query)) or {}
+            path = overrides.path(endpoint.route)
+            url = case.settings.base_url + (path.format(**overrides.in_path(ids)) if ids else path)
+            texts = {name: str(value) for name, value in query.items()}
+            case.replies[endpoint.route.key] = await fetch(case, url, case.headers, texts or None)
+
+    async with anyio.create_task_group() as tasks:
+        for endpoint in ENDPOINTS:
+            if endpoint.route is not routes.GET_THREAD and _concerns(endpoint, case):
+                tasks.start_soon(ask, endpoint, _NO_IDS)
+    thread_id = _some_thread(case)
+    if thread_id is not None:
+        await ask(next(endpoint for endpoint in ENDPOINTS if endpoint.route is routes.GET_THREAD), thread_id)
+
+
+def _is_throttled(case: Case) -> bool:
+    replies = (case.first, *case.replies.values())
+    return any(isinstance(reply, Reply) and reply.status == 429 for reply in replies)
+
+
+def _concerns(endpoint: Endpoint, case: Case) -> bool:
+    return endpoint.route is not routes.GET_CSRF_TOKEN or (
+        case.settings.token is not None and case.settings.overrides.sends_csrf
+    )
+
+
+def _some_thread(case: Case) -> dict[str, str] | None:
+    from urllib.parse import quote
+
+    reply = case.replies.get(routes.LIST_THREADS.key)
+    items = _items(routes.LIST_THREADS, reply, case) if isinstance(reply, Reply) and reply.status == 200 else None
+    for item in items or []:
+        identifier = cast("dict[str, object]", item).get("id") if isinstance(item, dict) else None
+        if isinstance(identifier, str | int) and str(identifier).strip("."):
+            return {"thread_id": quote(str(identifier), safe="")}
+    return None
+
+
+def _items(route: Route, reply: Reply, case: Case) -> list[object] | None:
+    payload = case.settings.overrides.incoming(route, reply.payload)
+    try:
+        return read_list(payload, reply.headers.get("x-total-count"), route).items
+    except ContractBroken:
+        return None
+
+
+def check_endpoint(endpoint: Endpoint, case: Case) -> list[Finding]:
+    """Judge what an endpoint answered."""
+    name, route = endpoint.name, endpoint.route
+    reply = case.replies.get(route.key)
+    if reply is None:
+        return [_not_asked(endpoint, case)]
+    if isinstance(reply, Trouble):
+        return [failed(name, reply.found, reply.remedy)]
+    if reply.status == 404 and route is routes.GET_ME:
+        return [ok(name, "the service does not tell who the user is, and the server does without")]
+    if not 200 <= reply.status < 300:
+        return [_refused(endpoint, reply, case)]
+    if not reply.is_json:
+        return [failed(name, "answers no JSON", "Report it to those who run the service.")]
+    if route.is_list:
+        return [_judge_list(endpoint, reply, case)]
+    return [_judge_one(endpoint, reply, case)]
+
+
+def _not_asked(endpoint: Endpoint, case: Case) -> Finding:
+    if not _concerns(endpoint, case):
+        return ok(endpoint.name, "none is needed")
+    if _is_throttled(case):
+        return skipped(endpoint.name, "the service takes no more requests for now")
+    if endpoint.route is routes.GET_THREAD:
+        return skipped(endpoint.name, "there is no thread to read")
+    return skipped(endpoint.name, "no time was left")
+
+
+def _refused(endpoint: Endpoint, reply: Reply, case: Case) -> Finding:
+    name, status = endpoint.name, reply.status
+    if status == 429:
+        return _throttled(name, reply)
+    if status == 401:
+        return failed(name, "the service does not accept the token or key here (status 401)", _AUTH_LOGIN)
+    if status == 403:
+        return failed(name, *_forbidden(reply, case))
+    if status in {400, 422}:
+        return _invalid(endpoint, reply, case)
+    if status >= 500:
+        return failed(name, f"fails (status {status})", "Try again in a few minutes, then tell who runs the service.")
+    line = f'routes.{endpoint.route.key}.path = "..."'
+    mended = _in_the_file(line) if _is_accepted(line.replace("...", endpoint.route.path)) else _REPORT
+    return failed(name, f"is not there (status {status})", mended)
+
+
+_REPORT: Final = "Report it, with what `doctor --report` writes, as the contract of this server is wrong here."
+
+
+def _invalid(endpoint: Endpoint, reply: Reply, case: Case) -> Finding:
+    """Name the fields of the query that the service does not know."""
+    strange = re.findall(r"property (\w+) should not exist", _message(reply))
+    ours = [case.settings.overrides.ours(endpoint.route, theirs) for theirs in strange]
+    named = [name for name in ours if name is not None and name in request_fields(endpoint.route)]
+    if not named:
+        return failed(endpoint.name, f"the query is refused (status {reply.status})", _REPORT)
+    lines = (
+        f'routes.{endpoint.route.key}.rename.{name} = "{"pageSize" if name == "limit" else "..."}"' for name in named
+    )
+    return failed(endpoint.name, f"does not know {_listed(named)}", _in_the_file(*lines))
+
+
+def _judge_list(endpoint: Endpoint, reply: Reply, case: Case) -> Finding:
+    items = _items(endpoint.route, reply, case)
+    if items is None:
+        key = _list_within(reply.payload)
+        line = f'routes.{endpoint.route.key}.items = "{key}"'
+        if key and _is_accepted(line):
+            return failed(endpoint.name, f"the list stands under {key}", _in_the_file(line))
+        return failed(endpoint.name, "no list can be found in the answer", _REPORT)
+    if not items:
+        return ok(endpoint.name, f"{_envelope(reply.payload)}, which is empty, so that its fields cannot be seen")
+    assert endpoint.route.answer is not None
+    comparison = compare(endpoint.route.answer, items)
+    return _judge(endpoint, f"{_envelope(reply.payload)} of {len(items)}", comparison)
+
+
+def _judge_one(endpoint: Endpoint, reply: Reply, case: Case) -> Finding:
+    route = endpoint.route
+    assert route.answer is not None
+    body = unwrapped(case.settings.overrides.incoming(route, reply.payload))
+    return _judge(endpoint, "an object", compare(route.answer, [body]))
+
+
+def _list_within(payload: object) -> str | None:
+    """Return the name under which an envelope that is not known holds a list, with those around it."""
+    if not isinstance(payload, dict):
+        return None
+    for name, value in cast("dict[str, object]", payload).items():
+        if re.fullmatch(r"[A-Za-z_]\w{0,39}", name):
+            if isinstance(value, list):
+                return name
+            if inner := _list_within(value):
+                return f"{name}.{inner}"
+    return None
+
+
+def _envelope(payload: object) -> str:
+    return "a list" if isinstance(payload, list) else f"a list under {_list_within(payload) or 'another name'}"
+
+
+def _judge(endpoint: Endpoint, what: str, comparison: Comparison) -> Finding:
+    lines = [line for line in (_rename_line(*rename) for rename in comparison.renames) if _is_accepted(line)]
+    renamed = [f"{theirs} for {ours}" for _, ours, theirs in comparison.renames]
+    told = list(_told(comparison, renamed))
+    found = "; ".join([what, *told])
+    remedy = _in_the_file(*lines) if lines else _REPORT
+    broken = comparison.needed or comparison.other_type
+    if broken:
+        return failed(endpoint.name, found, remedy)
+    if renamed:
+        return warning(endpoint.name, found, remedy)
+    return ok(endpoint.name, found)
+
+
+def _told(comparison: Comparison, renamed: list[str]) -> Iterator[str]:
+    theirs = {name for *_, name in comparison.renames}
+    ours = {name for _, name, _ in comparison.renames}
+    for words, names in (
+        ("without", comparison.needed),
+        ("of another type:", comparison.other_type),
+        ("likely renamed:", renamed),
+        ("unknown:", [name for name in comparison.unknown if name.rpartition(".")[2] not in theirs]),
+        ("not seen:", [name for name in comparison.absent if name.rpartition(".")[2] not in ours]),
+    ):
+        if names:
+            yield f"{words} {_listed(names)}"
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - _MOST_NAMES
+    return ", ".join([*names[:_MOST_NAMES], *([f"{more} more"] if more > 0 else [])])
+
+
+def _rename_line(model: str, ours: str, theirs: str) -> str:
+    return f'models.{model}.{ours} = "{theirs}"'
+
+
+def _in_the_file(*lines: str) -> str:
+    """Return the remedy that is lines of the operator's file, each to be copied as it stands."""
+    return "\n".join(["Put into the file that SALESOS_CONTRACT names:", *lines])
+
+
+def _is_accepted(line: str) -> bool:
+    """Return whether the file takes a line: not everything that differs can be adapted to."""
+    try:
+        read_overrides(tomllib.loads(line))
+    except ValueError:
+        return False
+    return True
+
+
+# What the answers tell besides
+
+
+def check_spelling(case: Case) -> list[Finding]:
+    """Tell whether names are in snake case: answers are read in it too, but requests are not written so."""
+    found = {
+        (theirs, ours)
+        for endpoint in ENDPOINTS
+        if isinstance(reply := case.replies.get(endpoint.route.key), Reply) and reply.status == 200
+        for theirs, ours in _in_snake_case(endpoint.route, reply, case)
+    }
+    if not found:
+        return [ok("spelling", "names are spelt as the contract has them")]
+    lines = [
+        line
+        for route in routes.ROUTES
+        for name in request_fields(route)
+        if (snake := to_snake(name)) != name and not case.settings.overrides.is_renamed(route, name)
+        if _is_accepted(line := f'routes.{route.key}.rename.{name} = "{snake}"')
+    ]
+    theirs, ours = min(found)
+    told = f"answers are in snake case ({theirs} for {ours}), which is read; requests may have to be so too"
+    return [warning("spelling", told, _in_the_file(*lines))] if lines else [ok("spelling", "snake case, as overridden")]
+
+
+def _in_snake_case(route: Route, reply: Reply, case: Case) -> list[tuple[str, str]]:
+    if route.answer is None or route.answer.mark is Mark.SIBLING:
+        return []  # the session's own are known to be in snake case
+    payload = case.settings.overrides.incoming(route, reply.payload)
+    bodies = (_items(route, reply, case) or []) if route.is_list else [unwrapped(payload)]
+    return compare(route.answer, bodies).respelt
+
+
+def check_rate_limit(case: Case) -> list[Finding]:
+    """Tell what the service says of its limit."""
+    replies = [reply for reply in (case.first, *case.replies.values()) if isinstance(reply, Reply)]
+    if not replies:
+        return [skipped("rate limit", "nothing was answered")]
+    refusal = next((reply for reply in replies if reply.status == 429), None)
+    if refusal:
+        return [_throttled("rate limit", refusal)]
+    last = min(replies, key=lambda reply: _or_infinity(_number(reply, "x-ratelimit-remaining")))
+    limit, left = _number(last, "x-ratelimit-limit"), _number(last, "x-ratelimit-remaining")
+    own = case.settings.requests_per_minute
+    if limit is None or left is None:
+        return [
+            ok("rate limit", f"the service does not tell its own; this server makes at most {own} requests a minute")
+        ]
+    if left < FEW_LEFT:
+        found = f"{left:.0f} of {limit:.0f} requests are left"
+        return [warning("rate limit", found, "Find out what else uses this account, or run doctor again in a minute.")]
+    if limit < own:
+        found = f"{limit:.0f} requests are allowed, and this server makes up to {own} a minute"
+        return [warning("rate limit", found, f"Set SALESOS_REQUESTS_PER_MINUTE to {max(1, int(limit * 0.95))}.")]
+    reset = "" if _number(last, "x-ratelimit-reset") is None else ", and when they begin anew"
+    return [ok("rate limit", f"the service tells how many requests are allowed and left{reset}")]
+
+
+def _or_infinity(number: float | None) -> float:
+    return math.inf if number is None else number
+
+
+def _number(reply: Reply, header: str) -> float | None:
+    try:
+        number = float(reply.headers.get(header, ""))
+    except ValueError:
+        return None
+    return number if math.isfinite(number) and 0 <= number < 1e12 else None
+
+
+def check_scopes(case: Case) -> list[Finding]:
+    """Tell what an API key may do, as far as reading shows it."""
+    if not case.settings.api_key:
+        return [ok("scopes", "a session has them all")]
+    return [ok("scopes", "the key may read; only a change would show whether it may write and delete")]
