@@ -1,7 +1,10 @@
 """What every test shares."""
 
+from collections.abc import Generator
+
 import pytest
 
+from discretion import assert_discreet, lines, listening
 from harness import ERAS, Era
 
 
@@ -9,6 +12,15 @@ from harness import ERAS, Era
 def anyio_backend() -> str:
     """Tests run on asyncio, as the server does."""
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def nothing_logged_tells_secrets() -> Generator[None]:
+    """Whatever a test makes anything log holds no credential and no words of a message."""
+    with listening() as records:
+        yield
+    if records:
+        assert_discreet(lines(records), "the log")
 
 
 @pytest.fixture(params=ERAS)

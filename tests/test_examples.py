@@ -42,7 +42,7 @@ def test_a_program_runs_and_what_it_asserts_holds(program: str) -> None:
 
 def test_every_configuration_is_tested() -> None:
     found = {path.name for path in EXAMPLES.iterdir() if path.suffix in {".json", ".toml"}}
-    assert found == TOKEN_FROM.keys()
+    assert found - {"contract.toml", "faults.toml"} == TOKEN_FROM.keys()  # these two are for other commands
 
 
 @pytest.mark.parametrize("name", TOKEN_FROM)

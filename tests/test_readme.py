@@ -24,7 +24,10 @@ pytestmark = pytest.mark.anyio
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = ("README.md", "CHANGELOG.md", "docs/architecture.md", "docs/consent.md", "examples/README.md")
+PAGES = (
+    *("README.md", "CHANGELOG.md", "docs/architecture.md", "docs/consent.md", "docs/reading.md", "docs/service.md"),
+    *("docs/contract.md", "docs/faults.md", "examples/README.md"),
+)
 PROGRAM = ROOT / ".venv" / "bin" / "salesos-inbox-mcp"
 
 
@@ -47,12 +50,13 @@ def is_the_clone(command: str) -> None:
 
 
 def is_run_elsewhere(command: str) -> None:
-    """test_examples runs the examples' programs, and tests below the commands that serve."""
+    """test_examples runs the examples' programs, test_auth signs in, and tests below run the commands that serve."""
     assert command in {
         ".venv/bin/python examples/triage_agent.py",
         ".venv/bin/python examples/triage_over_http.py",
         *SERVING,
-        SANDBOX,
+        *SANDBOXES,
+        ".venv/bin/salesos-inbox-mcp auth login",
     }
 
 
@@ -72,12 +76,21 @@ def prints_the_log(command: str) -> None:
     assert (ran.stdout, ran.stderr) == ("", "Nothing is in the log yet.\n")
 
 
+def says_what_to_do(command: str) -> None:
+    """Run the doctor, here on a machine where nobody has signed in yet."""
+    with TemporaryDirectory() as nothing:
+        environment = {**os.environ, "SALESOS_STATE_DIR": nothing, "SALESOS_BASE_URL": "http://127.0.0.1:9/v1"}
+        ran = subprocess.run(shlex.split(command), cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert ran.returncode == 1
+    assert "auth login" in ran.stdout
+
+
 SERVING = (
     'claude mcp add salesos-inbox-demo -- "$PWD/.venv/bin/salesos-inbox-mcp" serve --demo',
-    "claude mcp add salesos-inbox -e SALESOS_TOKEN=your-token -e SALESOS_TIMEZONE=Europe/Berlin"
-    ' -- "$PWD/.venv/bin/salesos-inbox-mcp" serve',
+    'claude mcp add salesos-inbox -e SALESOS_TIMEZONE=Europe/Berlin -- "$PWD/.venv/bin/salesos-inbox-mcp" serve',
 )
 SANDBOX = ".venv/bin/salesos-inbox-mcp sandbox --import ~/Mail/archive.mbox --user you@example.com"
+SANDBOXES = (SANDBOX, ".venv/bin/salesos-inbox-mcp sandbox --faults examples/faults.toml")
 EXERCISED: dict[str, Callable[[str], None]] = {
     "git clone ADDRESS-OF-THIS-REPOSITORY salesos-inbox-mcp": is_the_clone,
     "cd salesos-inbox-mcp": is_the_clone,
@@ -88,7 +101,9 @@ EXERCISED: dict[str, Callable[[str], None]] = {
     SERVING[1]: is_run_elsewhere,
     ".venv/bin/salesos-inbox-mcp call --demo triage_inbox '{\"limit\": 5}'": prints_an_answer,
     ".venv/bin/salesos-inbox-mcp log": prints_the_log,
-    SANDBOX: is_run_elsewhere,
+    **dict.fromkeys(SANDBOXES, is_run_elsewhere),
+    ".venv/bin/salesos-inbox-mcp auth login": is_run_elsewhere,
+    ".venv/bin/salesos-inbox-mcp doctor": says_what_to_do,
     ".venv/bin/python examples/triage_agent.py": is_run_elsewhere,
     ".venv/bin/python examples/triage_over_http.py": is_run_elsewhere,
 }
@@ -108,7 +123,7 @@ def test_no_command_is_exercised_that_no_page_has() -> None:
 @pytest.mark.parametrize("command", SERVING)
 async def test_the_command_that_a_client_is_given_serves(command: str) -> None:
     before, _, after = command.partition(" -- ")
-    environment = dict(re.findall(r"-e (\w+)=(\S+)", before))
+    environment = dict(re.findall(r"-e (\w+)=(\S+)", before)) | {"SALESOS_TOKEN": "as `auth login` keeps it"}
     program, *arguments = shlex.split(after.replace("$PWD", str(ROOT)))
     async with Client(StdioServerParameters(command=program, args=arguments, env=environment)) as client:
         assert len((await client.list_tools()).tools) == 22
@@ -153,7 +168,8 @@ def test_the_table_of_tools_is_the_catalogues() -> None:
 def test_every_setting_is_explained_and_no_other() -> None:
     documented = re.findall(r"^\| `SALESOS_(\w+)` \|", README, re.MULTILINE)
     # Whether there is a browser is told by the variables that browsers themselves go by.
-    assert documented == [field.name.upper() for field in fields(Settings) if field.name != "browser"]
+    names = [field.name.upper() for field in fields(Settings) if field.name != "browser"]
+    assert documented == ["CONTRACT" if name == "OVERRIDES" else name for name in names]
 
 
 def test_every_command_of_the_program_is_explained() -> None:
@@ -161,7 +177,9 @@ def test_every_command_of_the_program_is_explained() -> None:
     listed = re.findall(r"^    (\w+) ", shown, re.MULTILINE)
     section = README.partition("## Commands")[2].partition("## ")[0]
     explained = re.findall(r"^\| `(\w+)", section, re.MULTILINE)
-    assert list(dict.fromkeys(explained)) == snapshot(["serve", "demo", "sandbox", "log", "call", "manifest"])
+    assert list(dict.fromkeys(explained)) == snapshot(
+        ["serve", "demo", "auth", "doctor", "sandbox", "log", "call", "manifest"]
+    )
     assert sorted(set(explained)) == sorted(listed)
 
 

@@ -15,7 +15,7 @@ from mcp.shared.exceptions import MCPError
 from harness import Clock, Era, Office, open_office, text_of
 from salesos_inbox.client.http import InboxClient
 from salesos_inbox.errors import InboxError, InvalidArguments, NobodyAsked, RateLimited
-from salesos_inbox.sandbox.app import Limits
+from salesos_inbox.sandbox.faults import Fault, Faults, Rule
 from salesos_inbox.sandbox.seed import load_demo
 from salesos_inbox.sandbox.store import Store
 from salesos_inbox.server import build_server, failed
@@ -300,8 +300,7 @@ async def test_an_unexpected_error_reaches_neither_the_model_nor_the_log_with_it
 
 
 async def test_an_error_carries_its_code_for_programs_beside_its_sentence(era: Era) -> None:
-    async with open_office(era=era, limits=Limits(per_minute=1)) as office:
-        await office.call("list_folders")
+    async with open_office(era=era, faults=Faults([Rule(Fault("throttle", retry_after=60))])) as office:
         result = await office.result("list_folders")
     assert text_of(result).startswith("rate_limited: ")
     assert (result.meta or {})["salesos-inbox/error"] == snapshot(
