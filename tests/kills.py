@@ -4,6 +4,9 @@
 the same ledger, which calls again, and counts what has left; then it lets processes race for one message. A step is
 a statement in the ledger, or what happens on the wire. It prints what came of it as JSON.
 
+`python tests/kills.py '{"plans": true}'` kills a server at every step of a plan over several batches instead, and the
+one that takes it back at every step of that, until everything is as before.
+
 It is a program of its own because it forks: it imports everything once, has no thread and no event loop, and each
 server is a child of it. So a thousand of them are started and killed in a minute or two.
 """
@@ -40,9 +43,11 @@ from salesos_inbox.approval.ledger import Ledger
 from salesos_inbox.client.http import InboxClient
 from salesos_inbox.contract import models
 from salesos_inbox.sandbox.app import UNLIMITED, create_app
+from salesos_inbox.sandbox.messages import StoredMessage
 from salesos_inbox.sandbox.store import Store
 from salesos_inbox.server import build_server
 from salesos_inbox.settings import MOST_REQUESTS_PER_MINUTE, read_settings
+from salesos_inbox.tools import _changes, sorting
 from salesos_inbox.tools._kit import Services
 from trials import AGAIN, MEMORY, Finding, messages_of, run_trial, share_tools
 
@@ -132,11 +137,11 @@ class Steps:
     Without `reads` only those count between which something may have changed for good.
     """
 
-    def __init__(self, last: int | None, *, reads: bool) -> None:
+    def __init__(self, last: int | None, *, reads: bool, begun: bool = False) -> None:
         self.taken = 0
         self._last = last
         self._reads = reads
-        self._begun = False
+        self._begun = begun
 
     def take(self, what: str) -> None:
         """Take a step, unless it is the last one."""
@@ -230,30 +235,34 @@ class PageInSight:
         return True
 
 
-async def serve_and_call(way: Way, post: Post, steps: Steps, later: tuple[float, ...]) -> None:
-    """Open a server, call it at each of the times, and tell what came of it."""
-    attention = Attention(post, -THINKS)
+def services_of(post: Post, steps: Steps, attention: Attention, more: Mapping[str, str]) -> Services:
+    """Return what a server works with whose steps are counted."""
     settings = read_settings(
         {
             "SALESOS_BASE_URL": post.base_url,
             "SALESOS_TOKEN": post.token,
-            "SALESOS_TOOLS": "send_email,schedule_email,save_draft",
             "SALESOS_APPROVAL_SECONDS": "60",
             "SALESOS_REQUESTS_PER_MINUTE": str(MOST_REQUESTS_PER_MINUTE),
-            **way.settings(),
+            **more,
         },
         "linux",
     )
-    ledger = SteppingLedger(post.state_dir / "ledger.sqlite3", b"k" * 32, steps)
-    services = Services(
+    return Services(
         settings,
         lambda: InboxClient(settings, transport=SteppingTransport(steps), clock=lambda: attention.now().timestamp()),
-        ledger,
+        SteppingLedger(post.state_dir / "ledger.sqlite3", b"k" * 32, steps),
         attention.now,
         b"s" * 32,
     )
+
+
+async def serve_and_call(way: Way, post: Post, steps: Steps, later: tuple[float, ...]) -> None:
+    """Open a server, call it at each of the times, and tell what came of it."""
+    attention = Attention(post, -THINKS)
+    tools = {"SALESOS_TOOLS": "send_email,schedule_email,save_draft"}
+    services = services_of(post, steps, attention, {**tools, **way.settings()})
     if way.asks == "page":
-        services.consent.ladder.page = PageInSight(attention, ledger)
+        services.consent.ladder.page = PageInSight(attention, services.ledger)
     server = build_server(services)
     share_tools(server)
     asks = None if way.asks == "page" else attention.answer
@@ -278,6 +287,70 @@ def serve_again(way: Way, post: Post) -> None:
     """Be the server that is started after that, and called again."""
     consent.OTHER_CALL_SECONDS = 0.3
     anyio.run(serve_and_call, way, post, Steps(None, reads=True), LATER)
+
+
+# In a child: a plan, and what takes it back
+
+
+Plan = list[dict[str, Any]]
+BATCH = 3
+"""How many threads of a plan go into one request here, so that a few threads take several."""
+
+
+async def serve_plan(post: Post, steps: Steps, seconds: float, work: Callable[[Client, Services], Any]) -> None:
+    """Open a server that asks about each plan, which a person approves, and do some work with it."""
+    _changes.BATCH = sorting.BATCH = BATCH
+    attention = Attention(post, timedelta(seconds=seconds) - THINKS)
+    tools = {"SALESOS_TOOLS": "sorting,undoing", "SALESOS_POLICY": "bulk_update_threads=ask"}
+    services = services_of(post, steps, attention, tools)
+    server = build_server(services)
+    async with Client(server, elicitation_callback=attention.answer) as client:
+        await work(client, services)
+        post.tell(f"steps {steps.taken}")
+    await services.close()
+
+
+async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
+    """Call a tool that succeeds, and return its answer."""
+    result = await client.call_tool(tool, arguments)
+    if result.is_error:
+        raise RuntimeError(f"{tool}: {text_of(result)}")
+    return result.structured_content or {}
+
+
+def carry_out(plan: Plan, post: Post, last: int | None = None) -> None:
+    """Be a server that carries a plan out, and is killed at its `last` step."""
+
+    async def work(client: Client, services: Services) -> None:
+        del services
+        await call(client, "bulk_update_threads", plan=plan)
+
+    anyio.run(serve_plan, post, Steps(last, reads=False), 0.0, work)
+
+
+def take_back(post: Post, plan: Plan | None, last: int | None = None) -> None:
+    """Be a server that takes back what was done, and is killed at its `last` step.
+
+    Where `plan` is given, the answer to the same plan tells the undo_id; else, or where all was done and only the
+    answer was lost, the log names it.
+    """
+    steps = Steps(last, reads=False, begun=plan is None)
+
+    async def work(client: Client, services: Services) -> None:
+        undo_id = (await call(client, "bulk_update_threads", plan=plan)).get("undo_id") if plan else None
+        if undo_id is None:
+            named = [entry.about["undo_id"] for entry in services.ledger.entries() if entry.what in _NAMES_UNDO]
+            undo_id = named[-1] if named else None
+        else:
+            post.tell("told by the same plan")
+        if undo_id:
+            answer = await call(client, "undo_change", undo_id=undo_id)
+            post.tell("taken back: " + ", ".join(sorted({row["outcome"] for row in answer["results"]})))
+
+    anyio.run(serve_plan, post, steps, LATER[1], work)
+
+
+_NAMES_UNDO = ("changing", "changed")
 
 
 # Children
@@ -341,6 +414,23 @@ class Scene:
         store.close()
         return posts
 
+    def mailboxes(self, number: int, threads: int) -> list[tuple[Post, list[str]]]:
+        """Return as many new users, each with a ledger and some threads of their own."""
+        posts = self.posts(WAYS[0], number)
+        store = Store(self._path)
+        with store.transaction():
+            found = [(post, [_filed(store, post, count) for count in range(threads)]) for post in posts]
+        store.close()
+        return found
+
+    def state(self, post: Post, thread_ids: list[str]) -> list[tuple[str | None, bool | None, bool | None]]:
+        """Return all that a plan can change of threads."""
+        store = Store(self._path)
+        user = store.add_user(post.sender)
+        threads = [store.thread(user, thread_id) for thread_id in thread_ids]
+        store.close()
+        return [(thread.folder, thread.is_read, thread.is_starred) for thread in threads]
+
     def _post(self, way: Way, store: Store) -> Post:
         self._users += 1
         to = f"kim{self._users}@customer.example"
@@ -377,6 +467,13 @@ class Scene:
             )
             report.found.extend((finding, where) for is_so, finding in broken if is_so)
         store.close()
+
+
+def _filed(store: Store, post: Post, number: int) -> str:
+    message = StoredMessage(
+        from_email=f"ines{number}@customer.example", sent_at=datetime.now(UTC), to=(post.sender,), body_text="Agreed."
+    )
+    return store.file_message(store.add_user(post.sender), message).thread_id
 
 
 def kill_at(scene: Scene, way: Way, lasts: list[int], report: Report, *, reads: bool) -> None:
@@ -438,6 +535,71 @@ def _together(works: list[Callable[[], None]]) -> Iterator[int]:
         yield os.waitstatus_to_exitcode(status)
 
 
+@dataclass
+class PlanReport:
+    """What came of plans that were broken off."""
+
+    steps: int = 0
+    kills: int = 0
+    midway: int = 0
+    """How many of them left a part of the plan done."""
+    undo_kills: int = 0
+    """How many servers were killed while they took a plan back."""
+    taken_back: Counter[str] = field(default_factory=Counter[str])
+    found: list[str] = field(default_factory=list[str])
+
+
+def run_plans(every: int = 1) -> PlanReport:
+    """Kill a server at every step of a plan, or at one of so many, and those that take it back; then take it back."""
+    report = PlanReport()
+    run_trial(0)  # imports the rest, once for all children
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as directory:
+        scene = Scene(Path(directory))
+        try:
+            [(post, ids)] = scene.mailboxes(1, _PLANNED)
+            before, whole = scene.state(post, ids), _plan(ids)
+            _all_well(report, [partial(carry_out, whole, post)])
+            after = scene.state(post, ids)
+            report.steps = _steps_told(post)
+            _all_well(report, [partial(take_back, post, None)])
+            undo_steps = _steps_told(post)
+            undo_lasts = range(1, undo_steps + 1, every)
+            lasts = [*range(1, report.steps + 1, every), *[report.steps] * len(undo_lasts)]
+            boxes = scene.mailboxes(len(lasts), _PLANNED)
+            first = [partial(carry_out, _plan(ids), post, last) for (post, ids), last in zip(boxes, lasts, strict=True)]
+            report.kills = sum(status == -signal.SIGKILL for status in _together(first))
+            report.midway = sum(scene.state(post, ids) not in (before, after) for post, ids in boxes)
+            undone = zip(boxes[-len(undo_lasts) :], undo_lasts, strict=True)
+            again = [partial(take_back, post, None, last) for (post, _), last in undone]
+            report.undo_kills = sum(status == -signal.SIGKILL for status in _together(again))
+            asked_again = [at % 2 and lasts[at] < report.steps for at in range(len(boxes))]
+            works = zip(boxes, asked_again, strict=True)
+            _all_well(report, [partial(take_back, post, _plan(ids) if again else None) for (post, ids), again in works])
+            for (post, ids), last in zip(boxes, lasts, strict=True):
+                told = [line for line in post.told() if line.startswith(("taken back", "told by"))]
+                report.taken_back.update(told or ["nothing to take back"])
+                if scene.state(post, ids) != before:
+                    report.found.append(f"not as before after step {last}: {post.told()}")
+        finally:
+            scene.close()
+    return report
+
+
+_PLANNED = 8
+
+
+def _plan(ids: list[str]) -> Plan:
+    return [{"action": "star", "thread_ids": ids[:5]}, {"action": "archive", "thread_ids": ids[1:]}]
+
+
+def _all_well(report: PlanReport, works: list[Callable[[], None]]) -> None:
+    report.found.extend(f"a server failed with status {status}" for status in _together(works) if status)
+
+
+def _steps_told(post: Post) -> int:
+    return int([line for line in post.told() if line.startswith("steps ")][-1].removeprefix("steps "))
+
+
 def run(*, reads: bool = True, more: int = 0, races: int = 1, servers: int = 8, seed: int = 0) -> Report:
     """Kill at every step of each way once, and `more` times at any; then let servers race.
 
@@ -461,5 +623,6 @@ def run(*, reads: bool = True, more: int = 0, races: int = 1, servers: int = 8, 
 
 
 if __name__ == "__main__":
-    report = run(**json.loads(sys.argv[1] if len(sys.argv) > 1 else "{}"))
-    sys.stdout.write(json.dumps({**vars(report), "outcomes": dict(report.outcomes)}) + "\n")
+    options = json.loads(sys.argv[1] if len(sys.argv) > 1 else "{}")
+    report = run_plans(**options) if options.pop("plans", False) else run(**options)
+    sys.stdout.write(json.dumps(vars(report)) + "\n")

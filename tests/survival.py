@@ -7,11 +7,9 @@ against what the answers claim. Nothing is a mock, but time is simulated, as in 
 `python tests/survival.py --write` writes the table, docs/faults.md.
 """
 
-import asyncio
 import atexit
 import logging
 import re
-import selectors
 import shutil
 import socket
 import sqlite3
@@ -20,14 +18,12 @@ import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Mapping
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
 from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import anyio
-import anyio.to_thread
 import httpx
 import uvicorn
 from mcp_types import CallToolResult
@@ -42,58 +38,13 @@ from salesos_inbox.sandbox.courses import COURSES
 from salesos_inbox.sandbox.faults import ConnectionCut, Fault, Faults, Kind, Rule, Sleep
 from salesos_inbox.sandbox.seed import load_demo
 from salesos_inbox.sandbox.store import Store
+from simulated import LoopClock, run
 from trials import MEMORY
 
 _T = TypeVar("_T")
 DOCUMENT = Path(__file__).parents[1] / "docs" / "faults.md"
 CANARY = "Kanarienvogel"
 """A word that a failing service says wherever it can, and that nobody may hear."""
-
-
-# Time
-
-
-class _Patient(selectors.DefaultSelector):
-    """Waits for nothing but threads at work: it lets the loop's time pass instead."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 0.0
-        self.threads: anyio.CapacityLimiter | None = None
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        at_work = self.threads is not None and self.threads.borrowed_tokens
-        ready = super().select(1 if at_work and timeout != 0 else 0)
-        if not ready and not at_work:
-            if timeout is None:
-                raise RuntimeError("Everything waits for something that cannot happen.")
-            self.now += max(timeout, 0.0)
-        return ready
-
-
-class SimulatedTime(asyncio.SelectorEventLoop):
-    """An event loop whose time passes only while nothing happens, and then at once."""
-
-    def __init__(self) -> None:
-        self._patient = _Patient()
-        super().__init__(self._patient)
-
-    def time(self) -> float:
-        return self._patient.now
-
-    def wait_for_threads(self) -> None:
-        """Let no time pass while a thread works."""
-        self._patient.threads = anyio.to_thread.current_default_thread_limiter()
-
-
-@dataclass
-class LoopClock(Clock):
-    """A clock that goes with the loop, for threads too."""
-
-    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
-
-    def __call__(self) -> datetime:
-        return self.now + timedelta(seconds=self.loop.time())
 
 
 # What is called
@@ -695,18 +646,6 @@ def numbers_in(text: str) -> dict[Outcome, int]:
     """Return the numbers that a document gives to sentences."""
     found = re.findall(r"^(\d+)\. `(\w+)`: (.*)$", text, re.MULTILINE)
     return {Outcome(told, sentence): int(number) for number, told, sentence in found}
-
-
-def run(what: Callable[[], Awaitable[_T]]) -> _T:
-    """Run a coroutine function in simulated time, and return what it returns."""
-
-    async def main() -> _T:
-        loop = asyncio.get_running_loop()
-        assert isinstance(loop, SimulatedTime)
-        loop.wait_for_threads()
-        return await what()
-
-    return anyio.run(main, backend_options={"loop_factory": SimulatedTime})
 
 
 def main() -> None:

@@ -1,10 +1,13 @@
 """The commands, as someone types them."""
 
 import json
+import os
 import re
 import signal
 import socket
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,9 +16,11 @@ import pytest
 from inline_snapshot import snapshot
 
 from harness import open_office, subject_of, unmarked
-from processes import Done, Running, command, free_port, running
+from processes import CLI, Done, Running, command, environment, free_port, running
 from salesos_inbox.approval.ledger import Ledger
 from salesos_inbox.approval.sealing import derived, read_key
+from salesos_inbox.cli import COMMANDS
+from salesos_inbox.cli.composition import find_session_bus
 
 MESSAGE = """\
 From: Kim Park <kim@customer.example>
@@ -88,6 +93,47 @@ def test_a_setting_that_cannot_be_used_is_named_and_its_secrets_are_not(
 
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert command(capsys, "--version") == Done(0, snapshot("0.1.0\n"), "")
+
+
+def test_the_help_says_what_every_command_does(capsys: pytest.CaptureFixture[str]) -> None:
+    done = command(capsys, "--help", COLUMNS="120")
+    assert (done.status, done.err) == (0, "")
+    assert re.findall(r"^    (\w+) +(\S.*)$", done.out, re.MULTILINE) == [*COMMANDS.items()]
+
+
+LISTING = """
+import sys
+from salesos_inbox.cli import main
+try:
+    main(sys.argv[1:])
+finally:
+    print(*sys.modules, sep="\\n", file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "imported"),
+    [
+        (["--version"], set[str]()),
+        (["--help"], set[str]()),
+        (["--read-only", "--help"], {"serve"}),
+        *(([name, "--help"], {name}) for name in COMMANDS),
+    ],
+)
+def test_a_command_imports_no_other_command_and_only_what_its_help_needs(
+    arguments: list[str], imported: set[str]
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LISTING, *arguments], capture_output=True, text=True, env=environment(), check=True
+    )
+    modules = set(done.stderr.split())
+    assert COMMANDS.keys() & {module.removeprefix("salesos_inbox.cli.") for module in modules} == imported
+    assert modules & {"anyio", "httpx", "mcp", "pydantic", "starlette", "uvicorn", "platformdirs"} == set()
+
+
+def test_the_package_runs_as_the_command_does(capsys: pytest.CaptureFixture[str]) -> None:
+    done = subprocess.run([*CLI, "--version"], capture_output=True, text=True, env=environment(), check=False)
+    assert Done(done.returncode, done.stdout, done.stderr) == command(capsys, "--version")
 
 
 def test_an_unknown_option_is_refused_with_the_usage(capsys: pytest.CaptureFixture[str]) -> None:
@@ -291,5 +337,21 @@ def test_a_log_that_is_not_there_yet_is_no_failure_and_is_not_made(
 def test_a_log_that_cannot_be_read_is_said_in_words(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "ledger.sqlite3").write_text("Dear Kim, " * 1000)
     done = command(capsys, "log", SALESOS_STATE_DIR=str(tmp_path))
-    assert (done.status, done.out) == (2, "")
+    assert (done.status, done.out) == (1, "")
     assert "ledger.* out of SALESOS_STATE_DIR" in done.err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems' keyrings need no session bus")
+def test_the_keyring_is_found_by_a_server_whose_client_hands_no_session_bus_on(tmp_path: Path) -> None:
+    place = tmp_path / str(os.getuid())
+    place.mkdir()
+    left_out: dict[str, str] = {}
+    find_session_bus(left_out, tmp_path)
+    assert left_out == {}, "there is none"
+    with closing(socket.socket(socket.AF_UNIX)) as bus:
+        bus.bind(str(place / "bus"))
+        find_session_bus(left_out, tmp_path)
+        given = {"DBUS_SESSION_BUS_ADDRESS": "unix:path=/elsewhere"}
+        find_session_bus(given, tmp_path)
+    assert left_out == {"DBUS_SESSION_BUS_ADDRESS": f"unix:path={place / 'bus'}"}
+    assert given == {"DBUS_SESSION_BUS_ADDRESS": "unix:path=/elsewhere"}

@@ -13,15 +13,17 @@ import httpx
 import pytest
 from inline_snapshot import snapshot
 from mcp_types import CallToolResult
+from pydantic.alias_generators import to_snake
 
 from harness import BASE_URL, Clock, Office, open_office, text_of
+from other_services import NESTED, SNAKE
 from salesos_inbox.client.http import InboxClient
 from salesos_inbox.contract import models
 from salesos_inbox.contract.overrides import read_overrides
 from salesos_inbox.errors import OutcomeUnknown
 from salesos_inbox.sandbox.app import UNLIMITED, create_app
 from salesos_inbox.sandbox.seed import DEMO_USER, load_demo
-from salesos_inbox.sandbox.spelling import NESTED, SNAKE, Spelling, to_snake
+from salesos_inbox.sandbox.spelling import Spelling
 from salesos_inbox.sandbox.store import Store
 from salesos_inbox.settings import Settings
 from salesos_inbox.tools.catalogue import CATALOGUE

@@ -4,25 +4,23 @@ The client, its limiter, the server and the sandbox that counts are the real one
 second. `python tests/throttled.py '{"threads": 5000}'` prints what it came to.
 """
 
-import asyncio
 import json
-import selectors
 import sys
 import time
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any, cast
 
 import anyio
 import httpx
 
+import simulated
 from harness import ERAS, NOW, Clock, Era, Office, Person, open_office
 from salesos_inbox.client.http import InboxClient
 from salesos_inbox.sandbox.limits import DOCUMENTED_LIMITS, Limits
 from salesos_inbox.sandbox.messages import StoredMessage
 from salesos_inbox.sandbox.store import Store
-from trials import SimulatedTime
 
 USER = "maya@northwind.example"
 LIMITS = Limits(per_minute=DOCUMENTED_LIMITS.per_minute, per_second=20)
@@ -30,46 +28,6 @@ LIMITS = Limits(per_minute=DOCUMENTED_LIMITS.per_minute, per_second=20)
 PAGE = 50
 _WAY = 0.05
 """Seconds that a request is on its way, and so is its answer."""
-
-
-class _Waiting(selectors.DefaultSelector):
-    """Waits for threads at work, and for nothing else: it lets the loop's time pass instead."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 0.0
-        self.threads: anyio.CapacityLimiter | None = None
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        ready = super().select(0)
-        while not ready and timeout != 0 and self.threads and self.threads.borrowed_tokens:
-            ready = super().select(0.05)
-        if not ready:
-            if timeout is None:
-                raise RuntimeError("Everything waits for something that cannot happen.")
-            self.now += max(timeout, 0.0)
-        return ready
-
-
-class SimulatedTimeWithThreads(SimulatedTime):
-    """An event loop whose time stands still while a thread works, and else passes at once."""
-
-    def __init__(self) -> None:
-        self.waiting = _Waiting()
-        asyncio.SelectorEventLoop.__init__(self, self.waiting)
-
-    def time(self) -> float:
-        return self.waiting.now
-
-
-@dataclass
-class LoopClock(Clock):
-    """The clock on the wall, which goes as the loop does."""
-
-    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
-
-    def __call__(self) -> datetime:
-        return self.now + timedelta(seconds=self.loop.time())
 
 
 class Line(httpx.AsyncBaseTransport):
@@ -154,7 +112,7 @@ async def work(threads: int, era: Era, settings: dict[str, str], rival: int) -> 
 
     Once `rival` batches were sent, another program uses up what the same user may send; 0 is none.
     """
-    figures, clock, begun = Figures(threads), LoopClock(), time.process_time()
+    figures, clock, begun = Figures(threads), simulated.LoopClock(), time.process_time()
     store, person = a_mailbox(threads, clock), Person(seconds=1.0)
     async with open_office(
         store=store, user=USER, era=era, clock=clock, person=person, limits=LIMITS, settings=settings
@@ -195,13 +153,7 @@ def run(threads: int, era: Era = ERAS[0], *, requests_per_minute: int | None = N
     By its setting the client may ignore the limits; after `rival` batches another program uses them up.
     """
     settings = {"SALESOS_REQUESTS_PER_MINUTE": str(requests_per_minute)} if requests_per_minute else {}
-
-    async def main() -> Figures:
-        loop = cast("SimulatedTimeWithThreads", asyncio.get_running_loop())
-        loop.waiting.threads = anyio.to_thread.current_default_thread_limiter()
-        return await work(threads, era, settings, rival)
-
-    return anyio.run(main, backend_options={"loop_factory": SimulatedTimeWithThreads})
+    return simulated.run(lambda: work(threads, era, settings, rival))
 
 
 if __name__ == "__main__":

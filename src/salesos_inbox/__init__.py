@@ -3,7 +3,7 @@
 The layers, each importing only what stands below it (`import-linter` holds this):
 
 cli         the commands; puts the parts together; the only place that prints
-server      the catalogue as an MCP server; manifest: the catalogue as a file
+server      the catalogue as an MCP server; manifest: the catalogue as a file; doctor: what is not well, and what to do
 tools       what the model can do: one function each
 approval    who is asked before anything leaves or disappears, and what can be undone
 views       what tools answer; mail: messages into safe, compact text

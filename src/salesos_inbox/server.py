@@ -303,7 +303,10 @@ def _with_differences(
         return result
     content = result.structured_content
     left_out = "; ".join(sorted(differences)[:_NAMED_DIFFERENCES])
-    note = f"SalesOS answered in a form that is not known here, and so is left out: {left_out}. Tell the user."
+    note = (
+        f"SalesOS answered in a form that is not known here, and so is left out: {left_out}. "
+        f"Tell the user to run `{NAME} doctor`."
+    )
     return result.model_copy(
         update={"structured_content": {**content, "note": " ".join(filter(None, (content.get("note"), note)))}}
     )

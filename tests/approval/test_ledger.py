@@ -21,6 +21,7 @@ from salesos_inbox.approval.ledger import (
     KEPT_DAYS,
     KEPT_ROWS,
     LEASE_SECONDS,
+    SAME_PLAN_SECONDS,
     UNDO_DAYS,
     Ledger,
     Operation,
@@ -28,7 +29,7 @@ from salesos_inbox.approval.ledger import (
     State,
     Step,
 )
-from salesos_inbox.errors import Conflict, InvalidArguments, NotFound
+from salesos_inbox.errors import Conflict, InvalidArguments, NotFound, Unavailable
 
 NOW = 1_800_000_000.0
 MINUTE, HOUR, DAY, YEAR = 60.0, 3600.0, 86400.0, 365 * 86400.0
@@ -714,9 +715,6 @@ def test_an_undo_belongs_to_the_user_who_made_the_change(ledger: Ledger) -> None
     with pytest.raises(NotFound):
         ledger.take_undo("eve", undo_id, NOW)
     assert ledger.take_undo("maya", undo_id, NOW) == STEPS
-    ledger.release_undo("eve", undo_id, NOW)
-    with pytest.raises(Conflict):
-        ledger.take_undo("maya", undo_id, NOW)
     assert words(ledger) == ["changed", "undone"]
 
 
@@ -725,13 +723,103 @@ def test_an_id_that_was_never_handed_out_is_not_found(ledger: Ledger) -> None:
         ledger.take_undo("maya", "undo_0", NOW)
 
 
-def test_an_undo_that_could_not_be_carried_out_can_be_tried_again(ledger: Ledger) -> None:
-    undo_id = kept(ledger)
-    ledger.release_undo("maya", undo_id, NOW)
+# The undo of a change that goes on
+
+
+STAR, MOVE = Step("unstar", ("t9",)), Step("move", ("t8",), folder="inbox")
+
+
+def goes_on(ledger: Ledger, *steps: Step, what: str | None = None, undo_id: str | None = None, now: float = NOW) -> str:
+    return ledger.keep_undo("maya", steps, now, tool="move_threads", what=what, undo_id=undo_id, plan="a plan")
+
+
+def test_a_change_is_kept_as_it_goes_and_narrowed_to_what_was_done(ledger: Ledger) -> None:
+    undo_id = goes_on(ledger, STAR, what="changing")
+    assert goes_on(ledger, MOVE, STAR, undo_id=undo_id) == undo_id
+    assert ledger.read_undo("maya", undo_id, NOW) == [MOVE, STAR]
+    ledger.keep_undo("maya", [MOVE], NOW, tool="move_threads", undo_id=undo_id)
+    assert ledger.take_undo("maya", undo_id, NOW) == [MOVE]
+    assert words(ledger) == ["changing", "changed", "undone"]
+    assert {entry.about["undo_id"] for entry in ledger.entries()} == {undo_id}
+
+
+def test_a_change_of_which_nothing_was_done_leaves_nothing_to_take_back(ledger: Ledger) -> None:
+    undo_id = goes_on(ledger, STAR, what="changing")
+    goes_on(ledger, what="not changed", undo_id=undo_id)
+    with pytest.raises(NotFound):
+        ledger.read_undo("maya", undo_id, NOW)
+    assert ledger.untold_undo("maya", "a plan", NOW) is None
+
+
+def test_a_change_that_was_broken_off_is_found_when_it_is_asked_for_again(path: Path) -> None:
+    with Ledger(path) as ledger:
+        undo_id = goes_on(ledger, STAR)
+    with Ledger(path) as ledger:
+        assert ledger.untold_undo("maya", "a plan", NOW) == (undo_id, [STAR])
+        assert ledger.untold_undo("maya", "another plan", NOW) is None
+        assert ledger.untold_undo("eve", "a plan", NOW) is None
+        assert ledger.untold_undo("maya", "a plan", NOW + SAME_PLAN_SECONDS) is None
+
+
+def test_a_change_whose_undo_was_told_or_used_is_not_found_again(ledger: Ledger) -> None:
+    told = goes_on(ledger, STAR)
+    ledger.keep_undo("maya", [STAR], NOW, tool="move_threads", undo_id=told)
+    assert ledger.untold_undo("maya", "a plan", NOW) is None
+    ledger.take_undo("maya", goes_on(ledger, STAR), NOW)
+    assert ledger.untold_undo("maya", "a plan", NOW) is None
+
+
+def test_of_a_change_that_was_broken_off_twice_the_newer_try_stands_for_both(ledger: Ledger) -> None:
+    first, second = goes_on(ledger, STAR), goes_on(ledger, MOVE, STAR)
+    assert ledger.untold_undo("maya", "a plan", NOW) == (second, [MOVE, STAR])
+    ledger.keep_undo("maya", [MOVE, STAR], NOW, tool="move_threads", undo_id=second)
+    assert ledger.untold_undo("maya", "a plan", NOW) is None
+    assert ledger.read_undo("maya", first, NOW) == [STAR], "the log names it all the same"
+
+
+def test_what_is_undone_while_it_goes_on_can_be_undone_once_more(ledger: Ledger) -> None:
+    undo_id = goes_on(ledger, STAR)
     ledger.take_undo("maya", undo_id, NOW)
-    ledger.release_undo("maya", undo_id, NOW)
-    assert ledger.take_undo("maya", undo_id, NOW) == STEPS
-    assert words(ledger) == ["changed", "undone", "not wholly undone", "undone"]
+    goes_on(ledger, MOVE, STAR, undo_id=undo_id)
+    assert ledger.take_undo("maya", undo_id, NOW) == [MOVE, STAR]
+
+
+def test_a_ledger_made_before_changes_were_kept_as_they_go_is_used_on(path: Path) -> None:
+    with Ledger(path) as ledger:
+        undo_id = kept(ledger)
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("DROP INDEX untold_undos")
+        database.execute("ALTER TABLE undos DROP COLUMN plan")
+    with Ledger(path) as ledger:
+        assert ledger.untold_undo("maya", "a plan", NOW) is None
+        assert ledger.take_undo("maya", undo_id, NOW) == STEPS
+        undo_id = goes_on(ledger, STAR)
+        assert ledger.untold_undo("maya", "a plan", NOW) == (undo_id, [STAR])
+
+
+@pytest.mark.parametrize("is_in_use", [True, False])
+def test_a_ledger_that_is_only_read_is_left_as_it_is(path: Path, is_in_use: bool) -> None:
+    def files() -> dict[str, bytes]:
+        return {file.name: file.read_bytes() for file in path.parent.iterdir() if not file.name.endswith("-shm")}
+
+    with ExitStack() as stack:
+        ledger = stack.enter_context(Ledger(path, KEY))
+        kept(ledger)
+        if not is_in_use:
+            ledger.close()
+        before = files()
+        with Ledger(path, KEY, read_only=True) as read:
+            assert words(read) == ["changed"]
+            assert read.verify() is None
+            with pytest.raises(Unavailable):
+                kept(read)
+        assert files() == before
+
+
+def test_a_ledger_that_is_only_read_is_not_made(path: Path) -> None:
+    with Ledger(path, KEY, read_only=True) as read, pytest.raises(Unavailable):
+        read.entries()
+    assert not path.parent.exists()
 
 
 def test_an_undo_is_kept_over_a_restart(path: Path) -> None:

@@ -86,7 +86,7 @@ USES: dict[str, Callable[[Ledger, str], object]] = {
     ),
     "read_undo": lambda ledger, operation_id: ledger.read_undo("maya", "undo_0", NOW),
     "take_undo": lambda ledger, operation_id: ledger.take_undo("maya", "undo_0", NOW),
-    "release_undo": lambda ledger, operation_id: ledger.release_undo("maya", "undo_0", NOW),
+    "untold_undo": lambda ledger, operation_id: ledger.untold_undo("maya", "a plan", NOW),
     "note": lambda ledger, operation_id: ledger.note("maya", "noted", "", {}, NOW),
     "entries": lambda ledger, operation_id: ledger.entries(),
     "verify": lambda ledger, operation_id: ledger.verify(),

@@ -357,6 +357,14 @@ def test_a_token_file_that_cannot_be_used_is_told_without_its_content(
     assert "words" not in str(failed.value)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
+def test_a_token_is_not_waited_for_at_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "token")
+    for path in (tmp_path / "token", tmp_path):
+        with pytest.raises(Unavailable, match="SALESOS_TOKEN_FILE names no file"):
+            TokenFile(path).read()
+
+
 # Secrets
 
 

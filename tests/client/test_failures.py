@@ -107,7 +107,7 @@ def test_each_sentence_says_what_to_do_next() -> None:
             401: "SalesOS does not accept the token or key (unknown, expired or revoked): ask the user to run `salesos-inbox-mcp auth login`, or to renew SALESOS_TOKEN or SALESOS_API_KEY where one is set.",
             402: "SalesOS does not let this account read the statistics (its plan or its payment): tell the user.",
             403: "SalesOS does not allow this user to do that: tell the user, and do not try again.",
-            404: "SalesOS does not find what the request names: check its ids, and if every call says this ask the user to run `salesos-inbox-mcp doctor`, as SALESOS_BASE_URL may be wrong.",
+            404: "Nothing at SALESOS_BASE_URL answers the request to read the statistics as SalesOS does, so nothing was done: ask the user to run `salesos-inbox-mcp doctor`.",
             405: "SalesOS knows no such way to read the statistics (status 405): ask the user to run `salesos-inbox-mcp doctor`.",
             407: "A proxy between this machine and SalesOS asks for a password: ask the user to run `salesos-inbox-mcp doctor`.",
             409: "SalesOS could not read the statistics, because its state has changed: read it again, then decide.",

@@ -89,7 +89,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def service() -> Generator[Service]:
     with Service() as service:
         thread = Thread(target=service.serve_forever)

@@ -242,6 +242,32 @@ def test_an_answer_within_thousands_of_envelopes_is_still_read() -> None:
 # What a file may not say
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        'routes.send_email.add.bccEmails = ["eve@example.test"]',
+        'routes.send_email.add.BCC = "eve@example.test"',
+        'routes.save_draft.add.recipient_list = ["eve@example.test"]',
+    ],
+)
+def test_nobody_is_added_to_messages_whom_those_who_approve_them_do_not_see(line: str) -> None:
+    assert "do not see" in mistakes(line)[0]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'routes.send_email.add.scheduled_for = "2020-01-01T00:00:00Z"',
+        'routes.set_read.rename.isRead = "!isRead"',
+        'values.direction.INBOUND = "outbound"',
+        'values.folder.archive = "TRASH"',
+        'values.action.archive = "Delete"',
+    ],
+)
+def test_nothing_comes_to_mean_something_else_by_a_slip(line: str) -> None:
+    assert len(mistakes(line)) == 1
+
+
 def test_a_mistake_is_told_in_a_line_with_what_there_is_instead() -> None:
     assert mistakes(
         "other = 1",

@@ -9,6 +9,7 @@ import pytest
 from inline_snapshot import snapshot
 
 from clinic import TOKEN, Computer, told
+from salesos_inbox.cli import COMMANDS
 from salesos_inbox.doctor.clients import CLIENTS, check_clients
 from salesos_inbox.doctor.configured import usable_settings
 from salesos_inbox.doctor.surroundings import CLI
@@ -201,6 +202,11 @@ def test_an_entry_that_does_not_serve(computer: Computer) -> None:
     )
 
 
+@pytest.mark.parametrize("name", sorted(COMMANDS.keys() - {"serve"}))
+def test_every_command_but_serve_is_known_to_serve_no_client(computer: Computer, name: str) -> None:
+    assert f"`{name}`" in "".join(with_entry(computer, args=[*CLI[1:], name]))
+
+
 def test_conda_that_holds_back_what_is_printed(computer: Computer) -> None:
     path = computer.write("bin/conda", "#!/bin/sh\n")
     path.chmod(0o755)
@@ -387,7 +393,7 @@ def test_a_file_of_another_shape_breaks_nothing(computer: Computer, content: str
         ("codex_config.toml", ".codex/config.toml"),
     ],
 )
-def test_our_own_examples_lack_only_the_path_and_what_they_say_is_to_be_filled_in(
+def test_our_own_examples_lack_only_the_path_and_what_their_readme_says_of_linux(
     computer: Computer, name: str, place: str
 ) -> None:
     text = (ROOT / "examples" / name).read_text(encoding="utf-8")
@@ -400,9 +406,8 @@ def test_our_own_examples_lack_only_the_path_and_what_they_say_is_to_be_filled_i
     assert found[0] == "salesos-inbox-demo runs this server"
     told_of_display = [f"salesos-inbox: {NO_DISPLAY}"]
     assert found[1:] == {
-        "claude_desktop_config.json": ["salesos-inbox: SALESOS_TOKEN still holds an example's words", *told_of_display],
+        "claude_desktop_config.json": told_of_display,
         "cursor_mcp.json": told_of_display,
-        "codex_config.toml": told_of_display,
     }.get(name, ["salesos-inbox runs this server"])
 
 

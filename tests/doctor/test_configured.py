@@ -61,7 +61,7 @@ def test_every_setting_of_the_readme_is_known() -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     rows = {line.split("`")[1] for line in readme.splitlines() if line.startswith("| `SALESOS_")}
     assert rows <= set(known_variables())
-    assert not misspelt(dict.fromkeys(known_variables(), ""))
+    assert not list(misspelt(dict.fromkeys(known_variables(), "")))
 
 
 async def test_every_setting_that_cannot_be_used_is_told(computer: Computer) -> None:

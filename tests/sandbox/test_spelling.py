@@ -5,8 +5,9 @@ from typing import Any
 import httpx
 import pytest
 
+from other_services import NESTED, SNAKE
 from salesos_inbox.sandbox.app import UNLIMITED, create_app
-from salesos_inbox.sandbox.spelling import NESTED, SNAKE, Spelling, to_snake
+from salesos_inbox.sandbox.spelling import Spelling
 from salesos_inbox.sandbox.store import Store
 
 pytestmark = pytest.mark.anyio
@@ -32,15 +33,6 @@ class Service:
 
 
 DRAFT = {"subject": "Offer", "body_text": "Soon", "to": ["ann@example.com"]}
-
-
-def test_names_in_snake_case() -> None:
-    assert [to_snake(name) for name in ("id", "bodyHtml", "isRead", "lastMessageAt")] == [
-        "id",
-        "body_html",
-        "is_read",
-        "last_message_at",
-    ]
 
 
 async def test_snake_case_is_spoken_and_understood() -> None:

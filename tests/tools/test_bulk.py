@@ -1,9 +1,13 @@
 """Plans over thousands of threads: what they cost, what they answer, and how they go on after a break."""
 
+import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -12,6 +16,7 @@ import pytest
 from inline_snapshot import snapshot
 
 from harness import NOW, Clock, Era, Office, Person, open_office
+from processes import SECONDS
 from salesos_inbox.approval.ledger import State
 from salesos_inbox.client.http import InboxClient
 from salesos_inbox.contract import models
@@ -22,6 +27,7 @@ from salesos_inbox.tools._kit import Desk
 
 pytestmark = pytest.mark.anyio
 
+KILLS = Path(__file__).parents[1] / "kills.py"
 USER = "maya@northwind.example"
 Interpose = Callable[[Office, Callable[[str, str, httpx.Response], httpx.Response | None]], None]
 
@@ -300,17 +306,110 @@ async def test_a_plan_that_is_cancelled_goes_on_with_the_rest_when_it_is_given_a
         assert "Subject 199" not in office.person.cards[1]
         assert "Subject 200" in office.person.cards[1]
 
-        for undo_id in (second["undo_id"], log["changed"]["undo_id"]):
-            await office.call("undo_change", undo_id=undo_id)
+        undone = await office.call("undo_change", undo_id=second["undo_id"])
+        assert counts(undone) == {("move to inbox", "done"): 500}, "nobody was told the undo_id of the first part"
+        assert archived(office, ids) == []
+        undone = await office.call("undo_change", undo_id=log["changed"]["undo_id"])
+        assert counts(undone) == {("move to inbox", "unchanged"): 200}, "the log tells it, and it does no harm"
+
+
+async def test_the_undo_of_a_plan_that_was_cancelled_is_told_once_by_the_same_plan(era: Era) -> None:
+    store, ids = a_mailbox(150)
+    async with open_office(store=store, user=USER, era=era) as office:
+        settings = office.services.settings
+        with anyio.CancelScope() as call:
+            office.services.open_client = lambda: InboxClient(settings, transport=Hooked(office, 2, call.cancel))
+            await office.call("bulk_update_threads", **archive(ids))
+        await _settled(office, "done")
+        assert archived(office, ids) == ids, "all was done, and only the answer was lost"
+        again = await office.call("bulk_update_threads", **archive(ids))
+        assert counts(again) == {("archive", "unchanged"): 150}
+        assert "undo_id" not in await office.call("bulk_update_threads", **archive(ids)), "it was told before"
+        await office.call("undo_change", undo_id=again["undo_id"])
         assert archived(office, ids) == []
 
 
-async def _settled(office: Office) -> list[Any]:
+async def test_another_plan_does_not_take_back_what_a_cancelled_one_did(era: Era) -> None:
+    store, ids = a_mailbox(200)
+    async with open_office(store=store, user=USER, era=era) as office:
+        settings = office.services.settings
+        with anyio.CancelScope() as call:
+            office.services.open_client = lambda: InboxClient(settings, transport=Hooked(office, 1, call.cancel))
+            await office.call("bulk_update_threads", **archive(ids))
+        await _settled(office)
+        other = await office.call("bulk_update_threads", **archive(ids[90:120]))
+        assert counts(other) == {("archive", "unchanged"): 10, ("archive", "done"): 20}
+        await office.call("undo_change", undo_id=other["undo_id"])
+        assert archived(office, ids) == ids[:100]
+
+
+async def test_the_log_names_the_undo_of_a_plan_before_its_first_request_and_what_was_done_at_the_end(
+    interpose: Interpose,
+) -> None:
+    store, ids = a_mailbox(250)
+    async with open_office(store=store, user=USER) as office:
+        so_far: list[tuple[str, dict[str, Any]]] = []
+
+        def logged() -> list[tuple[str, dict[str, Any]]]:
+            entries = office.services.ledger.entries()
+            return [(entry.what, entry.about) for entry in entries if "undo_id" in entry.about]
+
+        wire = office.wire.handle_async_request
+
+        async def refusing_the_third(request: httpx.Request) -> httpx.Response:
+            if request.url.path.endswith("/threads/bulk"):
+                so_far.extend(() if so_far else logged())
+                if len(office.wire.writes()) == 2:
+                    return httpx.Response(403)
+            return await wire(request)
+
+        office.wire.handle_async_request = refusing_the_third
+        undo_id = (await office.call("bulk_update_threads", **archive(ids)))["undo_id"]
+        changing = ("changing", {"threads": 250, "action": "archive", "undo_id": undo_id})
+        assert so_far == [changing]
+        assert logged() == [changing, ("changed", {"threads": 200, "action": "archive", "undo_id": undo_id})]
+        steps = office.services.ledger.read_undo(await office.services.user(), undo_id, NOW.timestamp())
+        assert [len(step.thread_ids) for step in steps] == [200], "no more than what was done"
+
+
+async def test_a_plan_of_which_nothing_was_done_leaves_no_undo() -> None:
+    store, ids = a_mailbox(150)
+    async with open_office(store=store, user=USER) as office:
+        wire = office.wire.handle_async_request
+
+        async def refusing(request: httpx.Request) -> httpx.Response:
+            return httpx.Response(403) if request.url.path.endswith("/threads/bulk") else await wire(request)
+
+        office.wire.handle_async_request = refusing
+        assert (await office.refusal("bulk_update_threads", **archive(ids))).startswith("refused: ")
+        entries = [entry for entry in office.services.ledger.entries() if "undo_id" in entry.about]
+        assert [entry.what for entry in entries] == ["changing", "not changed"]
+        refusal = await office.refusal("undo_change", undo_id=entries[0].about["undo_id"])
+        assert refusal.startswith("not_found: ")
+
+
+async def test_what_may_have_been_done_can_be_taken_back(interpose: Interpose) -> None:
+    store, ids = a_mailbox(30)
+    async with open_office(store=store, user=USER) as office:
+
+        def fails_from_then_on(method: str, path: str, response: httpx.Response) -> httpx.Response | None:
+            return httpx.Response(500) if office.wire.writes() else None
+
+        interpose(office, fails_from_then_on)
+        answer = await office.call("bulk_update_threads", **archive(ids))
+        assert answer["results"][0]["reason"].startswith("It is not known whether it happened")
+        interpose(office, lambda method, path, response: None)
+        assert archived(office, ids) == ids
+        await office.call("undo_change", undo_id=answer["undo_id"])
+        assert archived(office, ids) == []
+
+
+async def _settled(office: Office, what: str = "broken off") -> list[Any]:
     """Return the log, once what was cancelled stands in it."""
     with anyio.fail_after(2):
         while True:
             entries = office.services.ledger.entries()
-            if entries[-1].what == "broken off":
+            if entries[-1].what == what:
                 return entries
             await anyio.sleep(0.01)
 
@@ -466,3 +565,23 @@ async def test_a_plan_that_is_cancelled_before_its_first_change_says_so_in_the_l
             await office.call("bulk_update_threads", **archive(ids))
         assert (await _settled(office))[-1].about["note"] == "0 of 200 threads were changed"
         assert archived(office, ids) == []
+
+
+# Killed
+
+
+def test_a_plan_killed_at_any_step_is_taken_back_by_what_the_log_or_the_same_plan_tells() -> None:
+    done = subprocess.run(
+        [sys.executable, str(KILLS), json.dumps({"plans": True, "every": 3})],
+        capture_output=True,
+        text=True,
+        timeout=4 * SECONDS,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    report = json.loads(done.stdout)
+    assert report["found"] == []
+    assert report["kills"] > 20
+    assert report["midway"] > 8
+    assert report["undo_kills"] > 5
+    assert report["taken_back"]["told by the same plan"] > 5
+    assert report["taken_back"]["taken back: done"] > 10

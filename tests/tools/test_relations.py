@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from inline_snapshot import snapshot
 
@@ -13,6 +14,7 @@ from salesos_inbox.approval.ledger import Ledger
 pytestmark = pytest.mark.anyio
 
 Steady = Callable[[object], Any]
+Interpose = Callable[[Office, Callable[[str, str, httpx.Response], httpx.Response | None]], None]
 RECORD = {"record_type": "opportunity", "record_id": "kestrel-hub"}
 
 
@@ -212,3 +214,69 @@ async def test_a_link_whose_undo_cannot_be_kept_is_still_said_to_be_linked(tmp_p
         assert (answer["status"], "undo_id" in answer) == ("linked", False)
         answer = await office.call("set_follow_up", thread_id=thread_id, remind_at="2026-11-25T09:00")
         assert (answer["status"], "undo_id" in answer) == ("set", False)
+
+
+# When no answer comes
+
+
+LOST: list[tuple[str, str, dict[str, Any]]] = [
+    ("link_crm_record", "Forecast", RECORD),
+    ("unlink_crm_record", "Kestrel Parts agreement", RECORD),
+    ("set_follow_up", "Forecast", {"remind_at": "2026-11-25T09:00", "note": "Ask"}),
+    ("set_follow_up", "Leipzig pilot results", {"remind_at": "2026-11-25T09:00"}),
+    ("remove_follow_up", "Leipzig pilot results", {}),
+]
+STATUS = {"link_crm_record": "linked", "unlink_crm_record": "unlinked", "set_follow_up": "set"}
+
+
+def lose_what_changes(office: Office) -> None:
+    """Let no request arrive that changes anything."""
+    wire = office.wire.handle_async_request
+
+    async def losing(request: httpx.Request) -> httpx.Response:
+        return await wire(request) if request.method == "GET" else httpx.Response(504)
+
+    office.wire.handle_async_request = losing
+
+
+@pytest.mark.parametrize(("tool", "words", "arguments"), LOST)
+async def test_a_change_whose_answer_was_lost_is_looked_for_and_can_be_undone(
+    interpose: Interpose, tool: str, words: str, arguments: dict[str, Any]
+) -> None:
+    async with open_office() as office:
+        thread_id = await office.find(words)
+        before = office.store.thread(office.user_id, thread_id)
+        interpose(office, lambda method, path, response: httpx.Response(504) if method != "GET" else None)
+        answer = await office.call(tool, thread_id=thread_id, **arguments)
+        assert answer["status"] == STATUS.get(tool, "removed")
+        assert len(office.wire.writes()) == 1
+        interpose(office, lambda method, path, response: None)
+        await office.call("undo_change", undo_id=answer["undo_id"])
+        after = office.store.thread(office.user_id, thread_id)
+        assert (after.crm_links, after.follow_up) == (before.crm_links, before.follow_up)
+
+
+@pytest.mark.parametrize(("tool", "words", "arguments"), LOST)
+async def test_a_change_that_the_thread_does_not_show_stays_unknown(
+    tool: str, words: str, arguments: dict[str, Any]
+) -> None:
+    async with open_office() as office:
+        thread_id = await office.find(words)
+        lose_what_changes(office)
+        assert (await office.refusal(tool, thread_id=thread_id, **arguments)).startswith("outcome_unknown: ")
+
+
+async def test_a_follow_up_with_another_note_is_not_taken_for_the_one_that_was_to_be_set() -> None:
+    async with open_office() as office:
+        follow_up = {"thread_id": await office.find("Forecast"), "remind_at": "2026-11-25T09:00"}
+        await office.call("set_follow_up", **follow_up, note="Call")
+        lose_what_changes(office)
+        assert (await office.refusal("set_follow_up", **follow_up, note="Ask")).startswith("outcome_unknown: ")
+
+
+async def test_where_the_thread_cannot_be_read_either_the_outcome_stays_unknown(interpose: Interpose) -> None:
+    async with open_office() as office:
+        thread_id = await office.find("Forecast")
+        interpose(office, lambda method, path, response: httpx.Response(504) if office.wire.writes() else None)
+        refusal = await office.refusal("link_crm_record", thread_id=thread_id, **RECORD)
+        assert refusal.startswith("outcome_unknown: The request to link")

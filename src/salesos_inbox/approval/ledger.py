@@ -576,16 +576,6 @@ class Ledger:
             self._enter(now, user, "undone", "undo_change", {"undo_id": undo_id})
             return _steps(rows[0]["steps"])
 
-    def release_undo(self, user: str, undo_id: str, now: float) -> None:
-        """Give an undo back that could not be carried out, so that it can be tried again."""
-        with self._transaction() as database:
-            released = database.execute(
-                "UPDATE undos SET undone_at = NULL WHERE undo_id = ? AND user = ? AND undone_at IS NOT NULL",
-                (undo_id, user),
-            ).rowcount
-            if released:
-                self._enter(now, user, "not wholly undone", "undo_change", {"undo_id": undo_id})
-
     # The activity log
 
     def note(self, user: str, what: str, tool: str, about: Mapping[str, Any], now: float) -> None:

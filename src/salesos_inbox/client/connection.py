@@ -1,13 +1,21 @@
 """How the service is connected to: one way for all requests."""
 
 import logging
-from typing import Any
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any, Final
 
 import httpx
 
 from salesos_inbox.client.body import ACCEPT_ENCODING
 from salesos_inbox.errors import Unavailable
 from salesos_inbox.settings import Settings
+
+BROKEN_OFF: Final = (httpx.TransportError, httpx.InvalidURL, UnicodeError, OSError)
+"""What is raised where a request that may have gone out gets no usable answer.
+
+httpx does not turn everything into its own errors: a TLS alert that comes instead of the answer is an `OSError`, and
+a `Location` that cannot be followed, though nobody would, an `InvalidURL`.
+"""
 
 
 def open_connection(
@@ -24,6 +32,7 @@ def open_connection(
             transport=transport,
             timeout=timeout,
             follow_redirects=False,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # none is kept: they would pile up
             headers={"Accept-Encoding": ACCEPT_ENCODING},
             **options,
         )

@@ -31,6 +31,7 @@ KEYRING_SECONDS = 5.0
 UNLOCK_SECONDS = 60.0
 """How long a command waits for it, with the user in front of it."""
 LARGEST_FILE = 64 * 1024
+LONGEST_SECRET = 16 * 1024
 
 _OTHERS = 0o077
 _USABLE = 1
@@ -100,9 +101,14 @@ def read_secret(text: str) -> str:
     Raises `ValueError`, which does not show it, for what no header can carry.
     """
     words = [word for word in text.split() if word.casefold() not in _AROUND_A_TOKEN]
-    if len(words) != 1 or not (words[0].isascii() and words[0].isprintable()):
+    if len(words) != 1 or not is_sendable(words[0]):
         raise ValueError("not a token")
     return words[0]
+
+
+def is_sendable(secret: str) -> bool:
+    """Return whether a header can carry it, through whatever stands between here and the service."""
+    return secret.isascii() and secret.isprintable() and len(secret) <= LONGEST_SECRET
 
 
 @dataclass(frozen=True)
@@ -161,6 +167,11 @@ class TokenFile:
     def read(self) -> Credential | None:
         """Return the token; None for an empty file."""
         try:
+            if not stat.S_ISREG(self.path.stat().st_mode):  # a pipe would keep its reader waiting, and is empty then
+                raise Unavailable(
+                    "SALESOS_TOKEN_FILE names no file, but a directory, a pipe or a device: "
+                    "ask the user to put the token into a file."
+                )
             with self.path.open("rb") as file:
                 content = file.read(LARGEST_FILE)
         except OSError as error:

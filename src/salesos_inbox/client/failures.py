@@ -6,7 +6,7 @@ The service's own text reaches nobody, but for the names of fields.
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import product
+from itertools import chain, islice, product
 from typing import Final, cast
 
 from salesos_inbox.contract.overrides import MAY_BE_DROPPED, NONE, Overrides, may_be_renamed, request_fields, shape
@@ -130,6 +130,11 @@ def failure(
             return _validation(route, payload, overrides)
         case 403:
             return _forbidden(payload)
+        case 404 if _is_elsewhere(route, payload, ids):
+            return ContractBroken(
+                f"Nothing at SALESOS_BASE_URL answers the request to {route.purpose} as SalesOS does, so nothing was "
+                f"done: {DOCTOR}."
+            )
         case 404:
             return NotFound(_not_found(ids))
         case 429:
@@ -144,23 +149,35 @@ def failure(
 def refused_inside(route: Route, payload: object) -> int | None:
     """Return the status of a failure that came as a success, `NOT_SAID` where it names none, None for a success.
 
-    A status in the service's own error body is believed as if it were that of the answer.
+    A status in the service's own error body is believed as if it were that of the answer, unless the same answer
+    holds what only a change that was made can tell, such as an id: a write of which so little is sure is not repeated.
     """
     if not isinstance(payload, dict):
         return None
     body = cast("_Json", payload)
-    for told in (body, body.get("data")):
-        if not isinstance(told, dict):
-            continue
-        parts = cast("_Json", told)
-        status = next((value for name in ("statusCode", "status") if type(value := parts.get(name)) is int), 0)
-        if 400 <= status < 600:
-            return status
-        if parts.get("success") is False or parts.get("ok") is False:
-            return NOT_SAID
+    bodies = [cast("_Json", told) for told in (body, body.get("data")) if isinstance(told, dict)]
     known = shape(route.answer) if route.answer else {}
+    for told in bodies:
+        status = _status_inside(told)
+        if status is not None:
+            return NOT_SAID if route.is_write and _tells_of_success(bodies, known) else status
+        if told.get("success") is False or told.get("ok") is False:
+            return NOT_SAID
     says_error = any(body.get(name) for name in ("error", "errors"))
     return NOT_SAID if says_error and known.keys().isdisjoint(body) and "data" not in body else None
+
+
+def _status_inside(told: _Json) -> int | None:
+    """Return the status of an error body; what is just called a status may be that of a message (SMTP's 451)."""
+    says_why = told.keys() & {"message", "error", "errors"}
+    names = ("statusCode", "status") if says_why else ("statusCode",)
+    status = next((value for name in names if type(value := told.get(name)) is int), 0)
+    return status if 400 <= status < 600 else None
+
+
+def _tells_of_success(bodies: Iterable[_Json], known: Iterable[str]) -> bool:
+    names = set(known) - {"status"}
+    return any(told.get("success") is True or any(told.get(name) for name in names) for told in bodies)
 
 
 def not_json(route: Route, content: bytes | bytearray) -> InboxError:
@@ -235,28 +252,27 @@ def _messages(payload: object) -> list[str]:
     if not isinstance(payload, dict):
         return []
     body = cast("_Json", payload)
-    sentences = (*_sentences(body.get("message")), *_sentences(body.get("errors")))
-    return [sentence[:_LONGEST_SENTENCE] for sentence in sentences[:_MOST_SENTENCES]]
+    sentences = chain(_sentences(body.get("message")), _sentences(body.get("errors")))
+    return [sentence[:_LONGEST_SENTENCE] for sentence in islice(sentences, _MOST_SENTENCES)]
 
 
-def _sentences(told: object) -> list[str]:
-    """Return the sentences of a text, a list of texts or of `{field, message}`, or a table of both."""
+def _sentences(told: object) -> Iterator[str]:
+    """Yield the sentences of a text, a list of texts or of `{field, message}`, or a table of both."""
     if isinstance(told, dict):
         table = cast("_Json", told)
         told = [{"field": name, "message": text} for name, text in table.items()]
-    found: list[str] = []
     for item in cast("list[object]", told) if isinstance(told, list) else [told]:
         if isinstance(item, str):
-            found.append(item)
+            yield item
         elif isinstance(item, dict):
             about = cast("_Json", item)
             name = about.get("field", about.get("property"))
             texts = about.get("message", about.get("constraints"))
             each = cast("_Json", texts).values() if isinstance(texts, dict) else cast("Iterable[object]", texts)
             each = each if isinstance(texts, dict | list) else (texts,)
-            found += [text for text in each if isinstance(text, str)]
-            found += [f"{name} {text}" for text in each if isinstance(name, str)]
-    return found
+            yield from (text for text in each if isinstance(text, str))
+            if isinstance(name, str):  # which may be as long as the answer, for each of its thousand texts
+                yield from (f"{name[:_LONGEST_SENTENCE]} {text}" for text in each if isinstance(text, str))
 
 
 def _validation(route: Route, payload: object, overrides: Overrides) -> InboxError:
@@ -371,6 +387,15 @@ _WHERE_TO_LOOK = {
     "scheduled_id": ("scheduled message", "take a scheduled_id from list_scheduled"),
     "entity_id": ("linked record", "look at the thread's records with read_thread"),
 }
+
+
+def _is_elsewhere(route: Route, payload: object, ids: Mapping[str, str]) -> bool:
+    """Return whether it is the address that was not found: the framework says so, or nobody speaks JSON there.
+
+    The session's own routes may be missing at an address that is right.
+    """
+    told = any(message.startswith(f"Cannot {route.method} ") for message in _messages(payload))
+    return route.number > 0 and (told or (payload is None and not ids))
 
 
 def _not_found(ids: Mapping[str, str]) -> str:

@@ -5,9 +5,10 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Iterable
+from contextlib import aclosing
 from dataclasses import dataclass
 from random import random
-from typing import Generic, Self, TypeVar
+from typing import Self, TypeVar
 
 import anyio
 import httpx
@@ -21,8 +22,8 @@ from salesos_inbox.client.body import (
     read_json,
 )
 from salesos_inbox.client.calling import noticed
-from salesos_inbox.client.connection import open_connection
-from salesos_inbox.client.credentials import CredentialStore
+from salesos_inbox.client.connection import BROKEN_OFF, open_connection
+from salesos_inbox.client.credentials import CredentialStore, is_sendable
 from salesos_inbox.client.failures import (
     asks_for_csrf_token,
     failure,
@@ -33,7 +34,7 @@ from salesos_inbox.client.failures import (
     unreachable,
 )
 from salesos_inbox.client.limiter import LONGEST_TURN, REQUESTS_PER_SECOND, Limiter
-from salesos_inbox.client.lists import read_list
+from salesos_inbox.client.lists import Page, read_list
 from salesos_inbox.client.retry import Fault, delay_before_repeat, retry_after_seconds
 from salesos_inbox.client.session import Session
 from salesos_inbox.client.shapes import Difference, read_answer, read_items
@@ -56,16 +57,6 @@ _FAULTS = {429: Fault.REFUSED, 502: Fault.BUSY, 503: Fault.BUSY, 504: Fault.BUSY
 log = logging.getLogger("salesos_inbox")
 
 _Json = dict[str, object]
-
-
-@dataclass(frozen=True)
-class Page(Generic[_AnswerT]):
-    """One page of a list; see `client.lists.RawPage`."""
-
-    items: list[_AnswerT]
-    total: int | None = None
-    has_more: bool | None = None
-    next_cursor: str | None = None
 
 
 @dataclass(frozen=True)
@@ -236,12 +227,18 @@ class InboxClient:
 
     async def _fetch_csrf_token(self) -> str:
         try:
-            return (await self._one(routes.GET_CSRF_TOKEN, models.CsrfToken)).csrf_token
+            token = (await self._one(routes.GET_CSRF_TOKEN, models.CsrfToken)).csrf_token
         except NotFound:
             raise Unauthorized(
-                "SalesOS wants a CSRF token for this session and hands none out, so nothing was changed: "
-                "ask the user to set a SALESOS_API_KEY instead of the token."
+                "SalesOS hands out no CSRF token, which the contract wants of a session, so nothing was changed: ask "
+                "the user to write `session.csrf = false` into the file that SALESOS_CONTRACT names if theirs wants "
+                "none, or to set a SALESOS_API_KEY instead of the token."
             ) from None
+        if not is_sendable(token):
+            raise ContractBroken(
+                "SalesOS handed out a CSRF token that cannot be sent back, so nothing was changed: tell the user."
+            )
+        return token
 
     async def _fetch_token(self) -> str:
         return (await self._one(routes.REFRESH_TOKEN, models.RefreshedToken)).access_token
@@ -300,13 +297,13 @@ class InboxClient:
         while True:
             write_headers = await self._write_headers(route, deadline) if route.is_write else {}
             asked_at = anyio.current_time()
-            async with self._limiter.turn(is_write=route.is_write, longest=longest) as turn:
+            async with self._limiter.turn(is_write=route.is_write, longest=longest) as heed:
                 if route is not routes.SEND_EMAIL:
                     deadline += anyio.current_time() - asked_at
                 token = self._session.token
                 reply = await self._send(route, body, ids, {**write_headers, **_marks(operation_id)}, deadline)
                 if isinstance(reply, _Reply):
-                    turn.heed(reply.status, reply.headers)
+                    heed(reply.status, reply.headers)
             if isinstance(reply, Fault):
                 fault, error, retry_after = reply, _lost(route, reply), None
             else:
@@ -368,28 +365,33 @@ class InboxClient:
         seconds_left = deadline - anyio.current_time()
         if seconds_left <= 0:
             return Fault.NOT_SENT
+        request = self._request(route, body, ids, headers)
         with anyio.move_on_after(seconds_left, shield=route.is_write), self._room.share() as share:
             try:
-                async with self._http.stream(
-                    route.method,
-                    filled(self._overrides.path(route), **self._overrides.in_path(ids)),
-                    params=None if route.is_write else _query(body),
-                    json=body if route.is_write else None,
-                    headers={**self._session.headers(), **headers},
-                ) as response:
+                async with aclosing(await self._http.send(request, stream=True)) as response:
                     return await self._reply(route, response, share)
             except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError):
                 return Fault.NOT_SENT
-            except (httpx.TransportError, AnswerUnreadable):
+            except (*BROKEN_OFF, AnswerUnreadable):
                 return Fault.LOST
             except AnswerTooLarge:
                 raise too_large(route) from None
-            except (httpx.InvalidURL, UnicodeError):
-                raise ContractBroken(
-                    f"SalesOS handed out an id or a token that cannot be sent back to {route.purpose}, "
-                    "and nothing was changed: tell the user."
-                ) from None
         return Fault.LOST
+
+    def _request(self, route: Route, body: _Json | None, ids: dict[str, str], headers: dict[str, str]) -> httpx.Request:
+        try:
+            return self._http.build_request(
+                route.method,
+                filled(self._overrides.path(route), **self._overrides.in_path(ids)),
+                params=None if route.is_write else _query(body),
+                json=body if route.is_write else None,
+                headers={**self._session.headers(), **headers},
+            )
+        except (httpx.InvalidURL, UnicodeError):
+            raise ContractBroken(
+                f"SalesOS handed out an id or a token that cannot be sent back to {route.purpose}, "
+                "and nothing was changed: tell the user."
+            ) from None
 
     async def _reply(self, route: Route, response: httpx.Response, share: Share) -> _Reply:
         """Return an answer with its JSON: `{}` where it may be empty; of a failure None where it cannot be read.
@@ -407,17 +409,17 @@ class InboxClient:
             payload = read_json(content)
         except ValueError:
             raise not_json(route, content) from None
-        refusal = refused_inside(route, payload)
-        payload = self._overrides.incoming(route, payload)
+        answer = self._overrides.incoming(route, payload)
+        refusal = refused_inside(route, answer)
         refusal = refused_inside(route, payload) if refusal is None else refusal
-        return _Reply(status if refusal is None else refusal, headers, payload)
+        return _Reply(status if refusal is None else refusal, headers, answer)
 
 
 async def _told(response: httpx.Response, share: Share) -> object:
     """Return what a failure tells in JSON, None where that cannot be read."""
     try:
         return read_json(await read_content(response, share))
-    except (AnswerUnreadable, AnswerTooLarge, httpx.TransportError, ValueError):
+    except (AnswerUnreadable, AnswerTooLarge, *BROKEN_OFF, ValueError):
         return None
 
 

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 import anyio
 
@@ -29,8 +30,12 @@ _WRITES_IN_A_ROW = 3
 """After so many writes that went first, a read has its turn."""
 
 
+Heed = Callable[[int, Mapping[str, str]], None]
+"""Takes what an answer says of the limits: its status, and its headers by their names in lower case."""
+
+
 class Limiter:
-    """Lets requests go out one after the other, as the limits allow; both None is no limit and no waiting at all.
+    """Lets requests go out one after the other, as the limits allow.
 
     Calls take turns (`calling` says which a request belongs to), each in the order of its own requests; writes go
     before the reads of other calls. Who waits is told by `on_wait`. `clock` is in unix seconds.
@@ -38,39 +43,27 @@ class Limiter:
 
     def __init__(
         self,
-        per_minute: int | None = REQUESTS_PER_MINUTE,
-        per_second: int | None = REQUESTS_PER_SECOND,
+        per_minute: int = REQUESTS_PER_MINUTE,
+        per_second: int = REQUESTS_PER_SECOND,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
         limits = ((per_minute, MINUTE), (per_second, 1.0))
-        rates = [Rate(requests, seconds + _MARGIN) for requests, seconds in limits if requests]
-        self._is_limited = bool(rates)
-        self._windows = Windows(rates)
+        self._windows = Windows([Rate(requests, seconds + _MARGIN) for requests, seconds in limits])
         self._line = _Line()
         self._clock = clock
 
     @asynccontextmanager
-    async def turn(self, *, is_write: bool = False, longest: float = LONGEST_TURN) -> AsyncGenerator["Turn"]:
+    async def turn(self, *, is_write: bool = False, longest: float = LONGEST_TURN) -> AsyncGenerator[Heed]:
         """Wait for the turn of one request, which is made inside: until its end it counts as under way.
 
         Raises `RateLimited` as soon as it is clear that this would take longer than `longest`, in seconds.
         """
-        if not self._is_limited:
-            yield Turn(None)
-            return
         number = await self._take(is_write, anyio.current_time() + longest)
         try:
-            yield Turn(lambda status, headers: self._heed(number, status, headers))
+            yield partial(self._heed, number)
         finally:
             self._windows.settle(anyio.current_time())
-
-    def estimate(self, count: int) -> float:
-        """Return in how many seconds `count` more requests could all have gone out, after those that wait."""
-        if not self._is_limited:
-            return 0.0
-        now = anyio.current_time()
-        return self._windows.free_at(now, count + self._line.length) - now
 
     def _heed(self, number: int, status: int, headers: Mapping[str, str]) -> None:
         self._windows.heed(number, read_standing(status, headers, self._clock), anyio.current_time())
@@ -152,18 +145,6 @@ class Limiter:
         )
 
 
-class Turn:
-    """Leave for one request."""
-
-    def __init__(self, heed: Callable[[int, Mapping[str, str]], None] | None) -> None:
-        self._heed = heed
-
-    def heed(self, status: int, headers: Mapping[str, str]) -> None:
-        """Note what the answer says of the limits; `headers` are found by their names in lower case."""
-        if self._heed:
-            self._heed(status, headers)
-
-
 @dataclass(eq=False)
 class _Waiter:
     """A request that waits; it has a number once it may go."""
@@ -189,11 +170,6 @@ class _Line:
     def __init__(self) -> None:
         self.calls: dict[int, _Call] = {}
         self._writes_in_a_row = 0
-
-    @property
-    def length(self) -> int:
-        """How many requests wait."""
-        return sum(len(call.waiting) for call in self.calls.values())
 
     def add(self, waiter: _Waiter) -> None:
         """Let `waiter` wait behind the others of its call."""

@@ -8,7 +8,7 @@ case too.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final, Generic, TypeVar, cast
 
 from salesos_inbox.client.failures import DOCTOR
 from salesos_inbox.contract.envelopes import ITEMS
@@ -20,30 +20,35 @@ _MORE: Final = ("hasMore", "has_more", "hasNextPage", "has_next_page")
 _CURSORS: Final = ("nextCursor", "next_cursor")
 _PAGES: Final = ("totalPages", "total_pages")
 _PARTS: Final = ("meta", "pagination")
+_LARGEST: Final = 10**12
+"""What counts more is no count: it may be written in thousands of digits."""
 _LONGEST_PATH: Final = len("data.data.")
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,39}", re.ASCII)
 
 
+_ItemT = TypeVar("_ItemT")
+
+
 @dataclass(frozen=True)
-class RawPage:
-    """One page of a list: the items as they came, the total where known, and how to go on.
+class Page(Generic[_ItemT]):
+    """One page of a list: its items, the total where known, and how to go on.
 
     `next_cursor` is the service's own cursor; `has_more` is None where the service did not say.
     """
 
-    items: list[object]
+    items: list[_ItemT]
     total: int | None = None
     has_more: bool | None = None
     next_cursor: str | None = None
 
 
-def read_list(payload: object, total_header: str | None, route: Route) -> RawPage:
-    """Return the page that `payload` holds, in whichever envelope it came.
+def read_list(payload: object, total_header: str | None, route: Route) -> Page[object]:
+    """Return the page that `payload` holds, with its items as they came, in whichever envelope it came.
 
     Raises `ContractBroken` where no list can be found in it, with the line that says where it is.
     """
     if isinstance(payload, list):
-        return RawPage(cast("list[object]", payload), _integer(total_header))
+        return Page(cast("list[object]", payload), _integer(total_header))
     if not isinstance(payload, dict):
         raise ContractBroken(
             f"SalesOS answered the request to {route.purpose} with no list, so nothing was read from it: {DOCTOR}."
@@ -60,7 +65,7 @@ def read_list(payload: object, total_header: str | None, route: Route) -> RawPag
         raise _no_items(route, envelope, path)
     about |= _about(envelope)
     found = cast("list[object]", items)
-    return RawPage(
+    return Page(
         found,
         _total(about, total_header, len(found)),
         _has_more(about),
@@ -120,4 +125,4 @@ def _integer(value: object) -> int | None:
         number = int(value)
     except ValueError:
         return None
-    return number if number >= 0 else None
+    return number if 0 <= number <= _LARGEST else None

@@ -1,10 +1,10 @@
 """Who we are to the service: bearer token or API key, organization, CSRF token, refresh."""
 
 import base64
-import binascii
 import json
 import logging
 import math
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import cast
@@ -18,6 +18,8 @@ from salesos_inbox.client.credentials import (
     CredentialStore,
     Environment,
     credential_of,
+    is_sendable,
+    read_secret,
 )
 from salesos_inbox.client.headers import read_moment
 from salesos_inbox.errors import InboxError, OutcomeUnknown, RateLimited, Unauthorized, Unavailable
@@ -55,14 +57,9 @@ def read_claims(token: str) -> Claims:
 
     A token that is no JWT counts as a session's, the stricter case.
     """
-    try:
-        part = token.split(".")[1]
-        payload = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
-    except (IndexError, ValueError, RecursionError, binascii.Error):
-        payload = None
-    if not isinstance(payload, dict):
+    claims = _unpacked(token.split(".")[1]) if "." in token else None
+    if claims is None:
         return Claims(None, True)
-    claims = cast("dict[str, object]", payload)
     subject = claims.get("sub")
     return Claims(
         _moment(claims.get("exp")),
@@ -70,6 +67,22 @@ def read_claims(token: str) -> Claims:
         subject if isinstance(subject, str) else None,
         _moment(claims.get("iat")),
     )
+
+
+def is_jwt(text: str) -> bool:
+    """Return whether a text looks like a JWT, and a whole one."""
+    parts = text.split(".")
+    if len(parts) != 3 or not all(re.fullmatch(r"[\w-]+=*", part) for part in parts):
+        return False
+    return all(_unpacked(part) is not None for part in parts[:2])
+
+
+def _unpacked(part: str) -> dict[str, object] | None:
+    try:
+        payload = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    except (ValueError, RecursionError):
+        return None
+    return cast("dict[str, object]", payload) if isinstance(payload, dict) else None
 
 
 def _moment(value: object) -> float | None:
@@ -151,7 +164,7 @@ class Session:
 
     def keep_csrf_token(self, token: str | None) -> None:
         """Remember the token that an answer handed out."""
-        if token and token.isascii() and self._bearer and self._sends_csrf:
+        if token and is_sendable(token) and self._bearer and self._sends_csrf:
             self._csrf_token = token
 
     # Time
@@ -275,13 +288,22 @@ class Session:
             except InboxError:
                 renewed = await self._look_into_store()  # another process may have been quicker
             else:
-                if token and token.isascii() and token.isprintable():
-                    self._use(Credential(token))
-                    await self._keep(Credential(token))
-                    renewed = True
+                renewed = await self._take(token)
             finally:
                 self._exchanging_ended = False
         return renewed
+
+    async def _take(self, token: str) -> bool:
+        """Use and keep a renewed token; not one that no header can carry, or that is not this user's."""
+        try:
+            credential = Credential(read_secret(token))
+        except ValueError:
+            return False
+        if self._credential is None or not _same_user(self._credential, credential):
+            return False
+        self._use(credential)
+        await self._keep(credential)
+        return True
 
     async def _look_into_store(self) -> bool:
         """Use what the store holds, where that is new; return whether it is.

@@ -63,7 +63,7 @@ def read_items(route: Route, model: type[AnswerT], items: Sequence[object]) -> t
     """
     reading = _Reading(route, model)
     read = reading.many(model, items, (route.plural,))
-    if items and not read:
+    if items and not (read and (model not in _NEEDED or any(getattr(item, "id", None) for item in read))):
         raise _broken(route, model)
     return read, reading.differences(read)
 
@@ -112,7 +112,7 @@ class _Reading:
     def __init__(self, route: Route, model: type[models.Answer]) -> None:
         self._route = route
         self._model = model
-        self._found: dict[Difference, None] = {}
+        self._found: dict[tuple[tuple[str, ...], str], None] = {}
         self._objects_left = MOST_OBJECTS
 
     def one(self, model: type[AnswerT], answer: _Json, path: tuple[str, ...]) -> AnswerT:
@@ -161,7 +161,7 @@ class _Reading:
         if not self._route.is_write or self._model in (models.SendReceipt, models.Draft):
             for field in _missing(read):
                 self._note((field,), "missing")
-        return list(self._found)
+        return [Difference(self._route.key, ".".join(path), what) for path, what in self._found]
 
     def _texts(self, items: list[object], path: tuple[str, ...]) -> list[str]:
         texts = [str(item) if path == ("success",) and type(item) is int else item for item in items]
@@ -171,7 +171,7 @@ class _Reading:
         return kept
 
     def _note(self, path: tuple[str, ...], what: str) -> None:
-        self._found[Difference(self._route.key, ".".join(path), what)] = None
+        self._found[path, what] = None
 
 
 _LOOKED_FOR: Final[Mapping[type[models.Answer], tuple[tuple[str, ...], ...]]] = {

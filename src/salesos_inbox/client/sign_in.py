@@ -7,11 +7,12 @@ from http import HTTPStatus
 from typing import cast
 from urllib.parse import urlsplit
 
+import anyio
 import httpx
 from pydantic import ValidationError
 
 from salesos_inbox.client.body import AnswerTooLarge, AnswerUnreadable, read_content, read_json
-from salesos_inbox.client.connection import open_connection
+from salesos_inbox.client.connection import BROKEN_OFF, open_connection
 from salesos_inbox.client.failures import failure
 from salesos_inbox.client.session import Session
 from salesos_inbox.contract import models, routes
@@ -90,19 +91,20 @@ async def _asked(
     """Return the status and the JSON of an answer; None for what is no JSON."""
     overrides = settings.overrides
     try:
-        async with (
-            open_connection(settings, transport, SECONDS) as http,
-            http.stream(
-                route.method,
-                overrides.path(route),
-                json=overrides.outgoing(route, login.body() if login else None),
-                headers={} if login else Session(settings).headers(),
-            ) as response,
-        ):
-            return response.status_code, _json(await read_content(response))
+        with anyio.move_on_after(SECONDS):
+            async with (
+                open_connection(settings, transport, SECONDS) as http,
+                http.stream(
+                    route.method,
+                    overrides.path(route),
+                    json=overrides.outgoing(route, login.body() if login else None),
+                    headers={} if login else Session(settings).headers(),
+                ) as response,
+            ):
+                return response.status_code, _json(await read_content(response))
     except (AnswerTooLarge, AnswerUnreadable):
         return HTTPStatus.OK, None
-    except httpx.TransportError:
+    except BROKEN_OFF:
         pass  # raised below, so that it leads to no frame of httpx, which holds the password
     raise Unavailable(
         f"SalesOS could not be reached to {route.purpose}: check the connection, and run salesos-inbox-mcp doctor."

@@ -57,6 +57,8 @@ _STEP: Final = re.compile(r"[A-Za-z_$@][\w$@-]{0,60}")
 _PARAMETER: Final = re.compile(r"[A-Za-z_$@][\w$@.\[\]-]{0,80}")
 _PATH: Final = re.compile(r"(/[A-Za-z0-9._~{}-]+)+")
 _MOST_STEPS: Final = 6
+_RECIPIENTS: Final = re.compile(r"(?:to|b?cc|(?:b?cc)?recipients?)(?:e?mails?|address(?:es)?|list|recipients?)?")
+"""How services call those whom a message goes to, folded."""
 
 
 def read(document: Mapping[str, object]) -> Overrides:
@@ -132,6 +134,8 @@ class _Reading:
                 self.wrong(f"{where}.{name}", "is dropped as well: keep one of the two")
             elif place := self.place(f"{where}.{name}", value, fields[name], in_query=route.method == "GET"):
                 places[name] = place
+                if place == Place(((name, False),), opposite=True):
+                    self.wrong(f"{where}.{name}", "means the opposite under the same name: give the service's name")
         self.collisions(where, places, [name for name in fields if name not in drop])
         return places
 
@@ -164,11 +168,16 @@ class _Reading:
 
     def add(self, where: str, route: Route, table: Mapping[str, object], rename: Places) -> dict[str, object]:
         fields = request_fields(route)
+        spellings = {_folded(name): name for name in fields}
         added: dict[str, object] = {}
         for name, value in table.items():
             holders = [ours for ours, place in rename.items() if place.names[0] == name]
             if name in fields or holders:
                 self.wrong(f"{where}.{name}", f"is where {holders[0] if holders else name} stands: choose another name")
+            elif "to" in fields and _RECIPIENTS.fullmatch(_folded(name)):
+                self.wrong(f"{where}.{name}", "each message would go to somebody whom those who approve it do not see")
+            elif ours := spellings.get(_folded(name)):
+                self.wrong(f"{where}.{name}", f"is {ours} in another spelling: rename that one")
             elif not (_PARAMETER if route.method == "GET" else _STEP).fullmatch(name):
                 self.wrong(f"{where}.{name}", "is not the name of a field")
             elif not _is_json(value) or (route.method == "GET" and isinstance(value, list | dict)):
@@ -209,7 +218,7 @@ class _Reading:
                 continue
             if not isinstance(theirs, str) or not theirs:
                 self.wrong(f"{where}.{ours}", "must be a text: the service's word for it")
-            elif theirs in words and theirs != ours:
+            elif _folded(theirs) in map(_folded, words) and _folded(theirs) != _folded(ours):
                 self.wrong(f"{where}.{ours}", f"{theirs} already means something else in the contract")
             elif theirs in told.values():
                 self.wrong(f"{where}.{ours}", f"{theirs} is the service's word for another value too")
@@ -279,10 +288,14 @@ class _Reading:
         self.mistakes.append(f"{where}: {what}")
 
 
+def _folded(name: str) -> str:
+    return name.casefold().replace("_", "").replace("-", "")
+
+
 def _instead(name: str, choices: list[str]) -> str:
     """Return what could be meant by `name`."""
-    folded = {choice.casefold().replace("_", ""): choice for choice in choices}
-    near = difflib.get_close_matches(name.casefold().replace("_", ""), folded, n=1, cutoff=0.6)
+    folded = {_folded(choice): choice for choice in choices}
+    near = difflib.get_close_matches(_folded(name), folded, n=1, cutoff=0.6)
     if near:
         return f"did you mean {folded[near[0]]}?"
     return f"there are {', '.join(choices)}" if len(choices) > 1 else f"there is {choices[0]}"

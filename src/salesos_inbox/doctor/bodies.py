@@ -13,6 +13,8 @@ from salesos_inbox.contract.overrides import shape
 
 _PLAIN = re.compile(r"[A-Za-z_$][\w$-]{0,39}")
 _ALIKE = 0.72
+_MOST_LIKELY = 300
+"""Unknown fields among which others are looked for; a host that means harm answers with a hundred thousand."""
 
 NEEDED: dict[type[models.Answer], tuple[tuple[str, ...], ...]] = {
     models.Folder: (("id",), ("name",)),
@@ -102,7 +104,7 @@ def _of_another_type(model: type[models.Answer], objects: Iterable[dict[str, Any
 
 def _likely(missing: list[str], unknown: list[str]) -> Iterator[tuple[str, str]]:
     """Pair fields that are missing with unknown ones that look like them; each unknown one is given away once."""
-    free = [name for name in unknown if _PLAIN.fullmatch(name)]
+    free = [name for name in unknown[:_MOST_LIKELY] if _PLAIN.fullmatch(name)]
     for name in missing:
         theirs = next((other for other in free if _bare(other) == _bare(name)), None) or next(
             iter(difflib.get_close_matches(name, free, 1, _ALIKE)), None

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import httpx
 
+from salesos_inbox.client.session import Session
+from salesos_inbox.doctor.finding import SIGN_IN
 from salesos_inbox.doctor.proxies import Proxy
 from salesos_inbox.doctor.surroundings import Surroundings
 from salesos_inbox.settings import Settings
@@ -23,7 +25,6 @@ class Reply:
     is_page: bool
     """Whether it is a web page."""
     at: datetime
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Case:
     """What is wrong with a variable, by its name."""
     source: str | None
     """Where the token or key comes from."""
+    remedy: str = SIGN_IN
+    """What brings a new token or key to that place."""
     no_credential: Trouble | None = None
     """Why the place that the token is kept in cannot be looked into."""
     token_is_good: bool = False
@@ -63,12 +66,4 @@ class Case:
     @property
     def headers(self) -> dict[str, str]:
         """Who is asking, where the token is worth a try."""
-        if not self.token_is_good:
-            return {}
-        who = (
-            {"Authorization": f"Bearer {self.settings.token}"}
-            if self.settings.token
-            else {"X-API-Key": self.settings.api_key or ""}
-        )
-        organization = self.settings.organization_id
-        return {**who, "X-Organization-ID": organization} if organization else who
+        return Session(self.settings).headers() if self.token_is_good else {}

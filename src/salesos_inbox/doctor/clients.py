@@ -317,9 +317,7 @@ class _Entry:
 
     def _variable_problems(self) -> Iterator[Finding]:
         given = _variables(self.entry)
-        for name, meant in misspelt(given):
-            remedy = f"Write {meant} instead." if meant else "Remove it, or look up its name in the README."
-            yield self._warning(f"{name} is no setting of this server", remedy)
+        yield from (self._warning(*told) for told in misspelt(given))
         own = {name: value for name, value in given.items() if name not in SECRET and not _GIVEN.search(value)}
         for name, sentence in usable_settings(own, self.surroundings.platform)[1].items():
             yield self._failed(f"{name} cannot be used", sentence)

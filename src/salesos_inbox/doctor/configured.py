@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import cache
 
-from salesos_inbox.client.session import read_claims
-from salesos_inbox.doctor.finding import Finding, Status, failed, ok, warning
+from salesos_inbox.client.session import is_jwt, read_claims
+from salesos_inbox.doctor.finding import Finding, Status, failed, ok, skipped, warning
 from salesos_inbox.errors import InvalidArguments
 from salesos_inbox.settings import Settings, read_settings
 
@@ -55,12 +55,19 @@ def usable_settings(environment: Mapping[str, str], platform: str) -> tuple[Sett
     return read_settings(usable, platform), problems
 
 
-def misspelt(names: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Return the variables that look like ours and are not, each with the closest of ours, or nothing."""
+def misspelt(names: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Return what is to be said of each variable that looks like ours and is not, and what mends it."""
     known = {_OURS.sub("", name): name for name in known_variables()}
     strange = [name for name in names if _OURS.match(name) and name not in known.values()]
-    closest = (difflib.get_close_matches(_OURS.sub("", name.upper()), known, 1, _MEANT) for name in strange)
-    return [(name, known[found[0]] if found else "") for name, found in zip(strange, closest, strict=True)]
+    for name in strange:
+        close = difflib.get_close_matches(_OURS.sub("", name.upper()), known, 1, _MEANT)
+        remedy = f"Write {known[close[0]]} instead." if close else "Remove it, or look up its name in the README."
+        yield f"{name} is no setting of this server", remedy
+
+
+def has_both(environment: Mapping[str, str]) -> bool:
+    """Return whether there is a token and a key, of which one is too many."""
+    return all(environment.get(name, "").strip() for name in SECRET)
 
 
 def is_not_filled_in(value: str) -> bool:
@@ -70,15 +77,13 @@ def is_not_filled_in(value: str) -> bool:
 
 def check_settings(environment: Mapping[str, str], problems: Mapping[str, str]) -> list[Finding]:
     """Return what is to be said of the settings."""
-    told = {finding.found.split()[0] for finding in _blemishes(environment)}
+    told = {finding.found.split()[0] for finding in _blemishes(environment) if not has_both(environment)}
     findings = [
         failed("settings", f"{name} cannot be used", _as_remedy(sentence))
         for name, sentence in problems.items()
         if name not in told
     ]
-    for name, meant in misspelt(environment):
-        remedy = f"Write {meant} instead." if meant else "Remove it, or look up its name in the README."
-        findings.append(warning("settings", f"{name} is no setting of this server", remedy))
+    findings += [warning("settings", *told) for told in misspelt(environment)]
     if not findings:
         names = [name for name in known_variables() if environment.get(name, "").strip()]
         findings.append(ok("settings", ", ".join(names) if names else "none is set, so all are as they come"))
@@ -90,9 +95,15 @@ def _as_remedy(sentence: str) -> str:
 
 
 def check_token(
-    environment: Mapping[str, str], settings: Settings, source: str | None, now: datetime
+    environment: Mapping[str, str], settings: Settings, source: str | None, remedy: str, now: datetime
 ) -> Iterator[Finding]:
-    """Tell what the token or key looks like, and when it ends; `source` says where it comes from."""
+    """Tell what the token or key looks like, and when it ends.
+
+    `source` says where it comes from, `remedy` what brings a new one there.
+    """
+    if has_both(environment):
+        yield skipped("token", f"as {' and '.join(SECRET)} are both set")
+        return
     blemishes = list(_blemishes(environment))
     yield from blemishes
     if any(finding.status is Status.FAILED for finding in blemishes):
@@ -100,9 +111,9 @@ def check_token(
     if settings.api_key:
         yield _key(settings.api_key, source)
     elif settings.token:
-        yield _bearer(settings.token, settings, source, now)
+        yield _bearer(settings.token, settings, source, remedy, now)
     elif source:
-        yield failed("token", f"there is none in {source}", "Run `salesos-inbox-mcp auth login`.")
+        yield failed("token", f"there is none in {source}", remedy)
     elif any(environment.get(name, "").strip() for name in SECRET):
         yield failed(
             "token", "it cannot be used as it stands", "Mend its setting, or run `salesos-inbox-mcp auth login`."
@@ -134,15 +145,15 @@ def _blemishes(environment: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _key(key: str, source: str | None) -> Finding:
-    if _is_jwt(key):
+    if is_jwt(key):
         return failed("token", "SALESOS_API_KEY holds a token, not a key", "Put it into SALESOS_TOKEN.")
     return ok("token", f"an API key, from {source or 'SALESOS_API_KEY'}; whether it ends is not written in it")
 
 
-def _bearer(token: str, settings: Settings, source: str | None, now: datetime) -> Finding:
+def _bearer(token: str, settings: Settings, source: str | None, remedy: str, now: datetime) -> Finding:
     where = source or "SALESOS_TOKEN"
     claims = read_claims(token)
-    if not _is_jwt(token):
+    if not is_jwt(token):
         return failed(
             "token",
             f"what comes from {where} is no JWT, or not a whole one",
@@ -158,28 +169,11 @@ def _bearer(token: str, settings: Settings, source: str | None, now: datetime) -
     left = claims.expires_at - now.timestamp()
     moment = f"{ends:%Y-%m-%d %H:%M}"
     if left <= 0:
-        return failed("token", f"{kind}, from {where}, ended {moment}", "Run `salesos-inbox-mcp auth login`.")
+        return failed("token", f"{kind}, from {where}, ended {moment}", remedy)
     if left < SOON:
         return warning(
             "token",
             f"{kind}, from {where}, ends {moment}, in {round(left / 60)} minutes",
-            "Run `salesos-inbox-mcp auth login`, unless the server runs already, which renews it.",
+            f"{remedy.removesuffix('.')}, unless the server runs already, which renews it.",
         )
     return ok("token", f"{kind}, from {where}, ends {moment}")
-
-
-def _is_jwt(text: str) -> bool:
-    parts = text.split(".")
-    if len(parts) != 3 or not all(re.fullmatch(r"[\w-]+=*", part) for part in parts):
-        return False
-    return _reads(parts[0]) and _reads(parts[1])
-
-
-def _reads(part: str) -> bool:
-    import base64
-    import json
-
-    try:
-        return isinstance(json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))), dict)
-    except (ValueError, RecursionError):
-        return False

@@ -13,7 +13,7 @@ from salesos_inbox.doctor import machine, network, service
 from salesos_inbox.doctor.case import Case, Trouble
 from salesos_inbox.doctor.clients import check_clients
 from salesos_inbox.doctor.configured import check_settings, check_token, usable_settings
-from salesos_inbox.doctor.finding import Finding, Status, failed, for_a_person, skipped, warning
+from salesos_inbox.doctor.finding import Finding, Status, as_remedy, failed, for_a_person, skipped, warning
 from salesos_inbox.doctor.handshake import check_handshake
 from salesos_inbox.doctor.surroundings import Surroundings
 from salesos_inbox.errors import InboxError
@@ -23,6 +23,7 @@ SECONDS: Final = 28.0
 _BREAKING: Final = frozenset({Status.FAILED, Status.SKIPPED})
 _ADDRESS: Final = "SALESOS_BASE_URL"
 _TIMEZONE: Final = "SALESOS_TIMEZONE"
+_CONTRACT: Final = "SALESOS_CONTRACT"
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ async def _greeting(case: Case) -> list[Finding]:
 async def _sign_in(case: Case) -> list[Finding]:
     """Judge the answer to the first request; where it was a good one, the other endpoints are asked."""
     findings = await service.check_sign_in(case)
-    if all(finding.status is Status.OK for finding in findings):
+    if all(finding.status is Status.OK for finding in findings) and _CONTRACT not in case.problems:
         await service.ask_all(case)
     return findings
 
@@ -76,6 +77,7 @@ _HERE: Final = (
 )
 _SERVER: Final = (Check("standard output", _greeting),)
 _ANSWERED: Final = ("base address", "sign-in")
+_SHAPED: Final = (*_ANSWERED, _CONTRACT)
 _SERVICE: Final = (
     Check("proxy", network.check_way, (_ADDRESS,)),
     Check("name resolution", network.check_name, ("proxy",)),
@@ -84,8 +86,8 @@ _SERVICE: Final = (
     Check("base address", network.check_base_address, ("encryption",)),
     Check("clock", _told(network.check_clock), ("encryption",)),
     Check("sign-in", _sign_in, ("base address",)),
-    *(Check(one.name, _told(partial(service.check_endpoint, one)), _ANSWERED) for one in service.ENDPOINTS),
-    Check("spelling", _told(service.check_spelling), _ANSWERED),
+    *(Check(one.name, _told(partial(service.check_endpoint, one)), _SHAPED) for one in service.ENDPOINTS),
+    Check("spelling", _told(service.check_spelling), _SHAPED),
     Check("rate limit", _told(service.check_rate_limit), ("base address",)),
     Check("scopes", _told(service.check_scopes), _ANSWERED),
 )
@@ -94,7 +96,8 @@ _SERVICE: Final = (
 def _judge_token(case: Case) -> Iterable[Finding]:
     if case.no_credential:
         return [failed("token", case.no_credential.found, case.no_credential.remedy)]
-    return check_token(case.surroundings.environment, case.settings, case.source, case.surroundings.clock())
+    now = case.surroundings.clock()
+    return check_token(case.surroundings.environment, case.settings, case.source, case.remedy, now)
 
 
 async def examine(surroundings: Surroundings, seconds: float = SECONDS) -> list[Finding]:
@@ -125,13 +128,15 @@ def _open(surroundings: Surroundings) -> Case:
     case = Case(surroundings, settings, problems, None)
     try:
         case.settings, store = with_credentials(settings, case.state_dir)
-        case.source = store.name.replace(str(surroundings.home), "~") if store else None
+        if store:
+            case.source = store.name.replace(str(surroundings.home), "~")
+            case.remedy = as_remedy(store.remedy)
         if store and not case.settings.has_credentials:
             store.read()  # which says why there is none
     except InboxError as error:
         case.no_credential = Trouble(*for_a_person(str(error)))
     token = [] if case.no_credential else list(_judge_token(case))
-    case.token_is_good = bool(token) and all(finding.status is not Status.FAILED for finding in token)
+    case.token_is_good = bool(token) and all(finding.status not in _BREAKING for finding in token)
     return case
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 
 class Status(StrEnum):
@@ -48,12 +49,25 @@ def failed(check: str, found: str, remedy: str) -> Finding:
     return Finding(check, Status.FAILED, found, remedy)
 
 
+SIGN_IN: Final = "Run `salesos-inbox-mcp auth login`."
+
+
 def for_a_person(sentence: str) -> tuple[str, str]:
     """Return what an error tells a model, as what was found and what the person who reads it does."""
     found, _, remedy = sentence.partition(": ")
+    return _to_a_person(found), as_remedy(remedy)
+
+
+def as_remedy(told: str) -> str:
+    """Return what a user is to be asked to do, as a sentence to that user."""
+    sentence = _to_a_person(told).rstrip(".")
+    return f"{sentence[:1].upper()}{sentence[1:]}" + "." * bool(sentence)
+
+
+def _to_a_person(text: str) -> str:
     for theirs, ours in _TOLD_TO_A_MODEL:
-        found, remedy = found.replace(theirs, ours), remedy.replace(theirs, ours)
-    return found, f"{remedy[:1].upper()}{remedy[1:]}"
+        text = text.replace(theirs, ours)
+    return text
 
 
 _TOLD_TO_A_MODEL = (
@@ -62,4 +76,5 @@ _TOLD_TO_A_MODEL = (
     (", so nothing was done", ""),
     ("The server's ledger", "it"),
     (" or to ", " or "),
+    (", and to ", ", and "),
 )

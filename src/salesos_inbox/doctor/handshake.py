@@ -16,6 +16,8 @@ from salesos_inbox.doctor.surroundings import Surroundings
 
 SLOW: Final = 8.0
 """Seconds; clients give a server 10 to 60 to start."""
+_PATIENCE: Final = 1.0
+"""Seconds within which a server ends that nobody speaks to any more."""
 _SUSPECTS = ("PYTHONSTARTUP", "PYTHONINSPECT", "PYTHONPATH", "PYTHONVERBOSE", "PYTHONDEBUG", "BASH_ENV", "ENV")
 _INITIALIZE = {
     "jsonrpc": "2.0",
@@ -53,10 +55,21 @@ async def check_handshake(surroundings: Surroundings) -> list[Finding]:
             await _read(process, lines)
     finally:
         with anyio.CancelScope(shield=True):
-            if process.returncode is None:
-                process.kill()
-            await process.aclose()
+            await _ended(process)
     return [_judge(_complete(lines), taken, surroundings)]
+
+
+async def _ended(process: Process) -> None:
+    """See a process to its end. One that is killed while it ends is reaped twice, which asyncio complains of."""
+    assert process.stdin is not None
+    await process.stdin.aclose()
+    with anyio.move_on_after(_PATIENCE):
+        await process.wait()
+    if process.returncode is None:
+        process.kill()
+        with anyio.move_on_after(_PATIENCE):
+            await process.wait()
+    await process.aclose()
 
 
 async def _answers(process: Process, lines: list[str]) -> bool:

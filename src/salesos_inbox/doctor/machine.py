@@ -30,17 +30,21 @@ def check_python(surroundings: Surroundings) -> Iterator[Finding]:
     from importlib.metadata import version
 
     python = platform.python_version()
-    yield ok("versions", f"salesos-inbox-mcp {surroundings.version}, Python {python}, mcp {version('mcp')}")
+    program = f"salesos-inbox-mcp {surroundings.version} ({surroundings.short(surroundings.program)})"
+    yield ok("versions", f"{program}, Python {python}, mcp {version('mcp')}")
 
 
-def check_timezone(surroundings: Surroundings, settings: Settings) -> Iterator[Finding]:
-    """Tell in which zone times are read."""
+def check_timezone(surroundings: Surroundings, settings: Settings, *, is_in_entries: bool) -> Iterator[Finding]:
+    """Tell in which zone times are read; `is_in_entries` says that every client sets one."""
     system = _system_zone(surroundings)
+    if settings.timezone is None and is_in_entries:
+        yield ok("time zone", "set for every client that is found")
+        return
     if settings.timezone is None:
         yield warning(
             "time zone",
             "SALESOS_TIMEZONE is not set, so times without an offset are refused",
-            f"Set SALESOS_TIMEZONE, to {system or 'Europe/Berlin, for example'}.",
+            f"Set it, for example to {f"{system} (this computer's)" if system else 'Europe/Berlin'}.",
         )
         return
     now = surroundings.clock()

@@ -2,11 +2,9 @@
 
 import socket
 import ssl
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Final, cast
 from urllib.parse import urlsplit
@@ -16,6 +14,8 @@ import anyio.to_thread
 import httpx
 
 from salesos_inbox.client.body import ACCEPT_ENCODING, AnswerTooLarge, AnswerUnreadable, read_content, read_json
+from salesos_inbox.client.failures import is_page
+from salesos_inbox.client.headers import read_moment
 from salesos_inbox.contract.routes import LIST_FOLDERS
 from salesos_inbox.doctor.addresses import alternatives, host_of, same_origin
 from salesos_inbox.doctor.case import Case, Reply, Trouble
@@ -226,12 +226,10 @@ def check_clock(case: Case) -> list[Finding]:
     """Hold the computer's clock against the service's."""
     if case.first is None:
         return [ok("clock", "nothing to compare it with")]
-    try:
-        theirs = parsedate_to_datetime(case.first.headers["date"])
-    except (KeyError, ValueError, TypeError):
+    theirs = read_moment(case.first.headers.get("date"))
+    if theirs is None:
         return [ok("clock", "the service does not tell its time, so it cannot be compared")]
-    ours = case.first.at.replace(microsecond=0)
-    skew = (ours - (theirs if theirs.tzinfo else theirs.replace(tzinfo=UTC))).total_seconds()
+    skew = int(case.first.at.timestamp()) - theirs
     if abs(skew) <= SKEW_TO_LOOK_AT:
         return [ok("clock", "agrees with the service's")]
     found = f"this computer's is {_span(abs(skew))} {'ahead of' if skew > 0 else 'behind'} the service's"
@@ -252,7 +250,6 @@ def _span(seconds: float) -> str:
 async def fetch(case: Case, url: str, headers: dict[str, str], query: dict[str, str] | None = None) -> Reply | Trouble:
     """Return the answer to one GET, or why there is none."""
     assert case.http is not None
-    begun = time.monotonic()
     try:
         with anyio.fail_after(case.surroundings.seconds):
             async with case.http.stream("GET", url, headers=headers, params=query) as response:
@@ -266,11 +263,8 @@ async def fetch(case: Case, url: str, headers: dict[str, str], query: dict[str, 
         payload = read_json(content)
     except (ValueError, AnswerTooLarge):
         is_json = False
-    is_page = not is_json and (
-        "html" in response.headers.get("content-type", "").lower() or content.lstrip().startswith(b"<")
-    )
-    seconds = time.monotonic() - begun
-    return Reply(response.status_code, response.headers, payload, is_json, is_page, case.surroundings.clock(), seconds)
+    shows_page = not is_json and is_page(content)
+    return Reply(response.status_code, response.headers, payload, is_json, shows_page, case.surroundings.clock())
 
 
 _ISSUER, _ENDED, _TOO_EARLY, _OTHER_NAME = (
@@ -312,11 +306,12 @@ def explained(error: BaseException, case: Case) -> Trouble:
     if any(isinstance(cause, httpx.ProxyError) for cause in causes):
         digits = next((part for cause in causes for part in str(cause).split() if part in _PROXY_STATUSES), "")
         wants = digits == "407"
+        setting = case.proxy.setting if case.proxy else "HTTPS_PROXY"
         return Trouble(
             "the proxy wants to know who you are (status 407)"
             if wants
             else f"the proxy refuses to connect{f' (status {digits})' if digits else ''}",
-            "Put your name and password for it into HTTPS_PROXY, as http://name:password@host:port."
+            f"Put your name and password for it into {setting}, as http://name:password@host:port."
             if wants
             else "Ask your IT to let the service's host through, or add it to NO_PROXY.",
         )

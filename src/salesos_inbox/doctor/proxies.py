@@ -89,7 +89,7 @@ def check_proxy(base_url: str, proxies: Mapping[str, str], *, has_socks: bool) -
         yield failed(
             "proxy",
             f"{proxy.setting} names a SOCKS proxy, which needs a package that is not installed",
-            "Install httpx[socks] beside this server, or set HTTPS_PROXY to an HTTP proxy.",
+            f"Run `{pip} install socksio`, or set {proxy.setting} to an HTTP proxy.",
         )
     elif is_loopback(host):
         yield warning(

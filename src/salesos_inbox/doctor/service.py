@@ -10,12 +10,15 @@ from typing import Final, cast
 import anyio
 from pydantic.alias_generators import to_snake
 
+from salesos_inbox.client.failures import missing_scope, unknown_fields
+from salesos_inbox.client.headers import read_number
 from salesos_inbox.client.lists import read_list
+from salesos_inbox.client.retry import retry_after_seconds
 from salesos_inbox.contract import routes
 from salesos_inbox.contract.envelopes import unwrapped
 from salesos_inbox.contract.models import Mark
 from salesos_inbox.contract.overrides import read_overrides, request_fields
-from salesos_inbox.contract.routes import Route
+from salesos_inbox.contract.routes import Route, filled
 from salesos_inbox.doctor.bodies import Comparison, compare
 from salesos_inbox.doctor.case import Case, Reply, Trouble
 from salesos_inbox.doctor.finding import Finding, failed, ok, skipped, warning
@@ -26,6 +29,7 @@ MOST_AT_ONCE: Final = 3
 FEW_LEFT: Final = 10
 """Requests left of a minute's, below which the account is said to be busy."""
 _MOST_NAMES: Final = 6
+_LONGEST_NAME: Final = 100
 _AUTH_LOGIN: Final = "Run `salesos-inbox-mcp auth login`."
 
 
@@ -73,9 +77,9 @@ async def check_sign_in(case: Case) -> list[Finding]:
 
 
 def _forbidden(reply: Reply, case: Case) -> tuple[str, str]:
-    scope = re.search(r"\bscope\W+(read|write|delete|admin)\b", _message(reply).lower())
+    scope = missing_scope(reply.payload)
     if scope:
-        return f"the key lacks the scope {scope[1]}", f"Have a key made that has the scope {scope[1]}."
+        return f"the key lacks the scope {scope}", f"Have a key made that has the scope {scope}."
     if case.settings.organization_id:
         return (
             "the service does not let this user into the organization",
@@ -84,17 +88,8 @@ def _forbidden(reply: Reply, case: Case) -> tuple[str, str]:
     return "the service does not let this user do that (status 403)", "Ask who manages your SalesOS for access."
 
 
-def _message(reply: Reply) -> str:
-    body = reply.payload
-    if not isinstance(body, dict):
-        return ""
-    message = cast("dict[str, object]", body).get("message")
-    parts = cast("list[object]", message) if isinstance(message, list) else [message]
-    return " ".join(part for part in parts if isinstance(part, str))
-
-
 def _throttled(name: str, reply: Reply) -> Finding:
-    seconds = math.ceil(_number(reply, "retry-after") or 60)
+    seconds = math.ceil(retry_after_seconds(reply.headers, reply.at.timestamp()) or 60)
     wait = f"{seconds} second{'s' * (seconds > 1)}"
     return warning(name, "the service takes no more requests for now", f"Run doctor again in {wait}.")
 
@@ -115,8 +110,7 @@ async def ask_all(case: Case) -> None:
                 return
             overrides = case.settings.overrides
             query: dict[str, object] = overrides.outgoing(endpoint.route, dict(endpoint.query)) or {}
-            path = overrides.path(endpoint.route)
-            url = case.settings.base_url + (path.format(**overrides.in_path(ids)) if ids else path)
+            url = case.settings.base_url + filled(overrides.path(endpoint.route), **overrides.in_path(ids))
             texts = {name: str(value) for name, value in query.items()}
             case.replies[endpoint.route.key] = await fetch(case, url, case.headers, texts or None)
 
@@ -141,14 +135,12 @@ def _concerns(endpoint: Endpoint, case: Case) -> bool:
 
 
 def _some_thread(case: Case) -> dict[str, str] | None:
-    from urllib.parse import quote
-
     reply = case.replies.get(routes.LIST_THREADS.key)
     items = _items(routes.LIST_THREADS, reply, case) if isinstance(reply, Reply) and reply.status == 200 else None
     for item in items or []:
         identifier = cast("dict[str, object]", item).get("id") if isinstance(item, dict) else None
         if isinstance(identifier, str | int) and str(identifier).strip("."):
-            return {"thread_id": quote(str(identifier), safe="")}
+            return {"thread_id": str(identifier)}
     return None
 
 
@@ -211,9 +203,7 @@ _REPORT: Final = "Report it, with what `doctor --report` writes, as the contract
 
 def _invalid(endpoint: Endpoint, reply: Reply, case: Case) -> Finding:
     """Name the fields of the query that the service does not know."""
-    strange = re.findall(r"property (\w+) should not exist", _message(reply))
-    ours = [case.settings.overrides.ours(endpoint.route, theirs) for theirs in strange]
-    named = [name for name in ours if name is not None and name in request_fields(endpoint.route)]
+    named = unknown_fields(endpoint.route, reply.payload, case.settings.overrides)
     if not named:
         return failed(endpoint.name, f"the query is refused (status {reply.status})", _REPORT)
     lines = (
@@ -258,7 +248,10 @@ def _list_within(payload: object) -> str | None:
 
 
 def _envelope(payload: object) -> str:
-    return "a list" if isinstance(payload, list) else f"a list under {_list_within(payload) or 'another name'}"
+    if isinstance(payload, list):
+        return "a list"
+    name = _list_within(payload) or ""
+    return f"a list under {name if 0 < len(name) <= _LONGEST_NAME else 'another name'}"
 
 
 def _judge(endpoint: Endpoint, what: str, comparison: Comparison) -> Finding:
@@ -345,6 +338,10 @@ def _in_snake_case(route: Route, reply: Reply, case: Case) -> list[tuple[str, st
     return compare(route.answer, bodies).respelt
 
 
+def _told_limit(reply: Reply, what: str) -> float | None:
+    return read_number(reply.headers.get(f"x-ratelimit-{what}"))
+
+
 def check_rate_limit(case: Case) -> list[Finding]:
     """Tell what the service says of its limit."""
     replies = [reply for reply in (case.first, *case.replies.values()) if isinstance(reply, Reply)]
@@ -353,8 +350,8 @@ def check_rate_limit(case: Case) -> list[Finding]:
     refusal = next((reply for reply in replies if reply.status == 429), None)
     if refusal:
         return [_throttled("rate limit", refusal)]
-    last = min(replies, key=lambda reply: _or_infinity(_number(reply, "x-ratelimit-remaining")))
-    limit, left = _number(last, "x-ratelimit-limit"), _number(last, "x-ratelimit-remaining")
+    last = min(replies, key=lambda reply: _or_infinity(_told_limit(reply, "remaining")))
+    limit, left = _told_limit(last, "limit"), _told_limit(last, "remaining")
     own = case.settings.requests_per_minute
     if limit is None or left is None:
         return [
@@ -366,20 +363,12 @@ def check_rate_limit(case: Case) -> list[Finding]:
     if limit < own:
         found = f"{limit:.0f} requests are allowed, and this server makes up to {own} a minute"
         return [warning("rate limit", found, f"Set SALESOS_REQUESTS_PER_MINUTE to {max(1, int(limit * 0.95))}.")]
-    reset = "" if _number(last, "x-ratelimit-reset") is None else ", and when they begin anew"
+    reset = "" if _told_limit(last, "reset") is None else ", and when they begin anew"
     return [ok("rate limit", f"the service tells how many requests are allowed and left{reset}")]
 
 
 def _or_infinity(number: float | None) -> float:
     return math.inf if number is None else number
-
-
-def _number(reply: Reply, header: str) -> float | None:
-    try:
-        number = float(reply.headers.get(header, ""))
-    except ValueError:
-        return None
-    return number if math.isfinite(number) and 0 <= number < 1e12 else None
 
 
 def check_scopes(case: Case) -> list[Finding]:

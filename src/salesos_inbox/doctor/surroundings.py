@@ -30,6 +30,8 @@ class Surroundings:
     root: Path = Path("/")
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     command: Sequence[str] = CLI
+    program: Path = field(default_factory=lambda: Path(sys.argv[0]).absolute())
+    """What was started."""
     seconds: float = 7.0
     handshake_seconds: float = 20.0
     """How long our own server may take to start; beyond that clients have given up."""

@@ -19,7 +19,7 @@ from salesos_inbox.contract.routes import Route
 from salesos_inbox.sandbox.access import Caller
 from salesos_inbox.sandbox.bodies import Nothing, read_body, read_query
 from salesos_inbox.sandbox.envelopes import ENVELOPES, Envelope, Page
-from salesos_inbox.sandbox.limits import DOCUMENTED_LIMITS, UNLIMITED, Limits, Meter
+from salesos_inbox.sandbox.limits import DOCUMENTED_LIMITS, UNLIMITED, Allowance, Limits, Meter
 from salesos_inbox.sandbox.refusals import Refusal, invalid, unauthorized
 from salesos_inbox.sandbox.store import Store
 
@@ -155,7 +155,7 @@ class _Sandbox:
         try:
             caller = self._identified(request)
         except Refusal:
-            self._spend(f"address:{request.client.host if request.client else ''}", headers)
+            self._spend(_address(request), headers)
             raise
         self._spend(caller.credential, headers)
         if caller.session and (token := self._store.access.announced_csrf(caller)):
@@ -164,11 +164,9 @@ class _Sandbox:
 
     def _stranger(self, request: Request, headers: dict[str, str]) -> Caller:
         """Return somebody without credentials, who may not try many passwords in a minute."""
-        stranger = Caller("", None, frozenset(), f"address:{request.client.host if request.client else ''}")
+        stranger = Caller("", None, frozenset(), _address(request))
         self._spend(stranger.credential, headers)
-        guesses = self._sign_ins.spend(stranger.credential, self._store.now())
-        if guesses.retry_after:
-            raise Refusal(429, "Too Many Requests", headers={"Retry-After": str(guesses.retry_after)})
+        _admit(self._sign_ins.spend(stranger.credential, self._store.now()))
         return stranger
 
     def _identified(self, request: Request) -> Caller:
@@ -182,13 +180,12 @@ class _Sandbox:
     def _spend(self, caller: str, headers: dict[str, str]) -> None:
         allowance = self._meter.spend(caller, self._store.now())
         headers.update(allowance.headers())
-        if allowance.retry_after:
-            raise Refusal(429, "Too Many Requests", headers={"Retry-After": str(allowance.retry_after)})
+        _admit(allowance)
 
     def _authorize(self, route: Route, request: Request, caller: Caller) -> None:
         caller.require_organization(request.headers.get("x-organization-id"))
         caller.require(route.scope)
-        if route.method != "GET" and self._wants_csrf:
+        if route.is_write and self._wants_csrf:
             self._store.access.require_csrf(caller, request.headers.get("x-csrf-token"))
 
     async def _read(self, route: Route, request: Request) -> models.Request:
@@ -208,15 +205,23 @@ class _Sandbox:
         if outcome is None:
             return Response(status_code=204)
         if isinstance(outcome, Page):
-            plural = operation.route.path.rpartition("/")[2].replace("search", "threads")
-            return JSONResponse(
-                ENVELOPES[self._envelope](outcome, plural), status, {"X-Total-Count": str(outcome.total)}
-            )
+            page = ENVELOPES[self._envelope](outcome, operation.route.plural)
+            return JSONResponse(page, status, {"X-Total-Count": str(outcome.total)})
         if isinstance(outcome, list):
             rows = [item.model_dump(mode="json", by_alias=True) for item in outcome]
             return JSONResponse(rows, status, {"X-Total-Count": str(len(rows))})
         body = outcome if isinstance(outcome, dict) else outcome.model_dump(mode="json", by_alias=True)
         return JSONResponse(body, status)
+
+
+def _address(request: Request) -> str:
+    return f"address:{request.client.host if request.client else ''}"
+
+
+def _admit(allowance: Allowance) -> None:
+    """Refuse (429) what is beyond the limit."""
+    if allowance.retry_after:
+        raise Refusal(429, "Too Many Requests", headers={"Retry-After": str(allowance.retry_after)})
 
 
 async def _body(request: Request) -> bytes:

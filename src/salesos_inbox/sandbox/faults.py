@@ -18,16 +18,17 @@ from typing import Annotated, Final
 
 import anyio
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.alias_generators import to_snake
 from pydantic.dataclasses import dataclass as checked_dataclass
 from pydantic_core import ErrorDetails
 from starlette.datastructures import Headers
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from salesos_inbox.contract.routes import ROUTES, Route
 from salesos_inbox.sandbox.courses import COURSES, ConnectionCut, Course, Exchange, Fault, Kind, Sleep, request_id
 from salesos_inbox.sandbox.envelopes import Envelope
-from salesos_inbox.sandbox.spelling import Spelling, to_snake
+from salesos_inbox.sandbox.spelling import Spelling, answer_of
 
 __all__ = ["ConnectionCut", "Fault", "Faults", "Kind", "Rule", "Sleep", "Strike", "parse_faults", "read_faults"]
 
@@ -177,7 +178,7 @@ class Faults:
         course = COURSES[fault.kind]
         if fault.seconds:
             await self._sleep(fault.seconds)
-        answer = await _answer_of(app, scope, body) if course.performs else None
+        answer = await answer_of(app, scope, body) if course.performs else None
         status = answer.status_code if answer else None
         self.done.append(Strike(fault, scope["method"], path, request_id(scope), status))
         return answer
@@ -253,23 +254,6 @@ async def _body(receive: Receive) -> bytes | None:
         body += message.get("body", b"")
         if not message.get("more_body", False):
             return bytes(body)
-
-
-async def _answer_of(app: ASGIApp, scope: Scope, body: bytes) -> Response:
-    """Return what `app` answers to a request that is here already."""
-    answered: list[Message] = []
-
-    async def receive() -> Message:
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    async def send(message: Message) -> None:
-        answered.append(message)
-
-    await app(scope, receive, send)
-    start, *parts = answered
-    response = Response(b"".join(part.get("body", b"") for part in parts), start["status"])
-    response.raw_headers = list(start["headers"])
-    return response
 
 
 def _below_inbox(path: str) -> str:

@@ -251,6 +251,25 @@ async def patiently(send: Callable[[], Awaitable[_AnswerT]]) -> _AnswerT:
         return await send()
 
 
+async def settled(
+    desk: Desk,
+    thread_id: str,
+    request: Awaitable[_AnswerT],
+    holds: Callable[[models.Thread], bool],
+) -> _AnswerT | None:
+    """Send a request that changes one thread; None where no usable answer comes, but the thread shows that it `holds`.
+
+    Where it does not show it the outcome stays unknown, as a slow service may still do it.
+    """
+    try:
+        return await request
+    except OutcomeUnknown:
+        with suppress(InboxError):
+            if holds(await desk.client.get_thread(thread_id)):
+                return None
+        raise
+
+
 def needs(action: Action, thread_ids: Iterable[str], known: Known) -> list[str]:
     """Return the threads that `action` would change."""
     return [thread_id for thread_id in thread_ids if thread_id in known and not action.holds(known[thread_id])]
@@ -469,7 +488,7 @@ async def _change_batch(
 
 
 _REFUSED = "SalesOS refused to change it: read the thread before you retry."
-_UNCONFIRMED = "SalesOS did not confirm it and the thread does not show it: read the thread before you retry."
+_UNCONFIRMED = "SalesOS did not confirm it and does not show it: call again, as what is done is left as it is."
 _UNKNOWN = "It is not known whether it happened: read the thread before you retry."
 
 

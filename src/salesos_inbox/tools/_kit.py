@@ -102,6 +102,8 @@ class Services:
     """Who takes part in the newest threads that the user wrote in, and when (unix seconds) that was asked."""
     drafts_in_doubt: set[str] = field(default_factory=set[str])
     """Drafts (JSON) whose saving got no answer, and which were not found yet."""
+    undoing: set[str] = field(default_factory=set[str])
+    """What is being undone at the moment, by its undo_id."""
     _client: InboxClient | None = None
     _me: models.User | None = None
     _page: ApprovalPage | None = None
@@ -207,7 +209,7 @@ class Progress:
 
     async def tell(self, done: float, total: float | None, message: str) -> None:
         """Tell the client, where it asked for that, that `done` of `total` is behind us."""
-        self.done, self.total = max(done, self.done + _SMALLEST_STEP), total
+        self.done, self.total = round(max(done, self.done + _SMALLEST_STEP), 3), total
         await self.context.report_progress(self.done, total, message)
 
     async def wait(self, seconds: float) -> None:

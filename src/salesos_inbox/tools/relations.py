@@ -9,6 +9,7 @@ from salesos_inbox.contract import models
 from salesos_inbox.errors import Conflict, InvalidArguments, NotFound
 from salesos_inbox.mail.unicode import one_line, quoted
 from salesos_inbox.tools._args import RecordId, RecordType, ThreadId, When, check_id, read_when
+from salesos_inbox.tools._changes import settled
 from salesos_inbox.tools._kit import Desk, Effect, Inbox, tool
 from salesos_inbox.views import NOTE_CHARACTERS, FollowUpRemoved, FollowUpSet, RecordLink, people, record
 
@@ -25,10 +26,15 @@ async def link_crm_record(
     undo_id = None
     if linked is None:
         wanted = models.CrmLink(entity_type=record_type, entity_id=record_id)
+
+        def is_linked(thread: models.Thread) -> bool:
+            return _find(thread, record_type, record_id) is not None
+
         proposal = await _proposal(inbox, "link_crm_record", thread, "Link it", _RECORD, record(wanted))
         try:
             async with inbox.operation(proposal):
-                linked = await inbox.client.link_crm_record(thread_id, record_type, record_id)
+                request = inbox.client.link_crm_record(thread_id, record_type, record_id)
+                linked = await settled(inbox, thread_id, request, is_linked) or wanted
             status = "linked"
             step = Step("unlink", (thread_id,), record_type=record_type, record_id=record_id)
             undo_id = await inbox.keep_undo([step], proposal.tool, proposal.about)
@@ -58,7 +64,8 @@ async def unlink_crm_record(
         return RecordLink(status="unchanged", thread_id=thread_id, record=f"{record_type} {record_id}")
     proposal = await _proposal(inbox, "unlink_crm_record", thread, "Unlink it", _RECORD, record(linked))
     async with inbox.operation(proposal):
-        await inbox.client.unlink_crm_record(thread_id, record_type, record_id)
+        request = inbox.client.unlink_crm_record(thread_id, record_type, record_id)
+        await settled(inbox, thread_id, request, lambda thread: _find(thread, record_type, record_id) is None)
     step = Step("link", (thread_id,), record_type=record_type, record_id=record_id)
     undo_id = await inbox.keep_undo([step], proposal.tool, proposal.about)
     return RecordLink(status="unlinked", thread_id=thread_id, record=record(linked), undo_id=undo_id)
@@ -74,7 +81,9 @@ async def set_follow_up(inbox: Inbox, thread_id: ThreadId, remind_at: When, note
     times = inbox.times(moment)
     proposal = await _proposal(inbox, "set_follow_up", thread, "Set it", "Reminder", times.local, note)
     async with inbox.operation(proposal):
-        await inbox.client.set_follow_up(thread_id, models.SetFollowUp(reminder_date=moment, note=note))
+        wanted = models.SetFollowUp(reminder_date=moment, note=note)
+        request = inbox.client.set_follow_up(thread_id, wanted)
+        await settled(inbox, thread_id, request, lambda thread: _has_follow_up(thread, wanted))
     return FollowUpSet(
         status="set",
         thread_id=thread_id,
@@ -96,7 +105,8 @@ async def remove_follow_up(inbox: Inbox, thread_id: ThreadId) -> FollowUpRemoved
     at = inbox.show_time(reminder) if reminder else "(no time)"
     proposal = await _proposal(inbox, "remove_follow_up", thread, "Remove it", "Reminder", at)
     async with inbox.operation(proposal):
-        await inbox.client.remove_follow_up(thread_id)
+        request = inbox.client.remove_follow_up(thread_id)
+        await settled(inbox, thread_id, request, lambda thread: thread.follow_up is None)
     undo_id = await inbox.keep_undo([_former_follow_up(thread)], proposal.tool, proposal.about)
     return FollowUpRemoved(status="removed", thread_id=thread_id, undo_id=undo_id)
 
@@ -134,6 +144,11 @@ def _note(text: str | None) -> str | None:
 def _find(thread: models.Thread, record_type: str, record_id: str) -> models.CrmLink | None:
     found = (link for link in thread.crm_links if (link.entity_type, link.entity_id) == (record_type, record_id))
     return next(found, None)
+
+
+def _has_follow_up(thread: models.Thread, wanted: models.SetFollowUp) -> bool:
+    found = thread.follow_up
+    return found is not None and (found.reminder_date, found.note or None) == (wanted.reminder_date, wanted.note)
 
 
 def _former_follow_up(thread: models.Thread) -> Step:

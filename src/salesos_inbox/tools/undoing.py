@@ -44,7 +44,12 @@ async def undo_change(inbox: Inbox, undo_id: UndoId) -> PlanChanges:
     async with inbox.operation(proposal) as approval:
         if approval.operation_id is not None:
             course.begin(approval.operation_id)
-        steps = ledger.take_undo(user, undo_id, inbox.services.seconds())
+        # Each step states a target, so that what is done already is not harmed by another try. So the undo is used up
+        # only when it is through, and one that was killed in the middle can be tried again.
+        steps = ledger.read_undo(user, undo_id, inbox.services.seconds())
+        if undo_id in inbox.services.undoing:
+            raise Conflict("That change is being undone by another call: call again in a minute, or read the threads.")
+        inbox.services.undoing.add(undo_id)
         try:
             for step in steps:
                 if stopped:
@@ -53,10 +58,13 @@ async def undo_change(inbox: Inbox, undo_id: UndoId) -> PlanChanges:
                     stopped = await _take_back(inbox, step, report, course)
             finished = not any(one.outcome == "failed" and one.reason != _TOO_LATE for one in report.results)
         finally:
-            if not finished:
-                # Each step states a target, so that what is done already is not harmed by another try.
-                with suppress(InboxError):
-                    ledger.release_undo(user, undo_id, inbox.services.seconds())
+            inbox.services.undoing.discard(undo_id)
+            with suppress(InboxError):
+                if finished:
+                    ledger.take_undo(user, undo_id, inbox.services.seconds())
+                else:
+                    about = {"undo_id": undo_id}
+                    ledger.note(user, "not wholly undone", "undo_change", about, inbox.services.seconds())
         if stopped and not report.anything_done:
             raise stopped
     note = None if finished else "Call undo_change again for what failed."

@@ -1,0 +1,5 @@
+"""`python -m salesos_inbox.cli`, which is the same as `salesos-inbox-mcp`."""
+
+from salesos_inbox.cli import main
+
+main()
