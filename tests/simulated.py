@@ -33,7 +33,9 @@ class _Patient(selectors.DefaultSelector):
         return ready
 
 
-class _Loop(asyncio.SelectorEventLoop):
+class SimulatedTime(asyncio.SelectorEventLoop):
+    """An event loop whose time passes only while nothing happens, and then at once."""
+
     def __init__(self) -> None:
         self.patient = _Patient()
         super().__init__(self.patient)
@@ -47,11 +49,11 @@ def run(work: Callable[[], Awaitable[_T]]) -> _T:
 
     async def main() -> _T:
         loop = asyncio.get_running_loop()
-        assert isinstance(loop, _Loop)
+        assert isinstance(loop, SimulatedTime)
         loop.patient.threads = anyio.to_thread.current_default_thread_limiter()
         return await work()
 
-    return anyio.run(main, backend_options={"loop_factory": _Loop})
+    return anyio.run(main, backend_options={"loop_factory": SimulatedTime})
 
 
 @dataclass

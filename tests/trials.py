@@ -11,9 +11,7 @@ account it takes only which question a card belongs to, and until when that hold
 `python tests/trials.py '{"first": 0, "last": 100}'` runs the trials of these seeds, and prints what came of them.
 """
 
-import asyncio
 import json
-import selectors
 import sys
 import tempfile
 from collections import Counter
@@ -56,6 +54,7 @@ from salesos_inbox.sandbox.store import Store
 from salesos_inbox.server import InboxServer, build_server
 from salesos_inbox.settings import MOST_REQUESTS_PER_MINUTE, read_settings
 from salesos_inbox.tools._kit import Services
+from simulated import SimulatedTime
 
 MEMORY = Path("/dev/shm")
 """Where files cost no time, on machines that have it."""
@@ -76,33 +75,6 @@ FINDINGS: tuple[Finding, ...] = get_args(Finding)
 
 
 # Simulated time
-
-
-class _Jumping(selectors.DefaultSelector):
-    """Waits for nothing: it lets the loop's time pass instead."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 0.0
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        ready = super().select(0)
-        if not ready:
-            if timeout is None:
-                raise RuntimeError("Everything waits for something that cannot happen.")
-            self.now += max(timeout, 0.0)
-        return ready
-
-
-class SimulatedTime(asyncio.SelectorEventLoop):
-    """An event loop whose time passes only while nothing happens, and then at once."""
-
-    def __init__(self) -> None:
-        self._jumping = _Jumping()
-        super().__init__(self._jumping)
-
-    def time(self) -> float:
-        return self._jumping.now
 
 
 def now() -> datetime:

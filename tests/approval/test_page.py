@@ -937,6 +937,22 @@ def test_the_users_browser_is_opened_without_touching_our_streams(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the browser of this test is a shell script")
+def test_the_browser_which_outlives_us_gets_no_token_from_us(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "browser"
+    program.write_text(f"#!/bin/sh\nenv > {tmp_path}/env.part\nmv {tmp_path}/env.part {tmp_path}/env\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("BROWSER", f"{program} %s")
+    monkeypatch.setenv("SALESOS_TOKEN", "ours alone")
+    assert open_browser("http://127.0.0.1:1/enter/x")
+    deadline = time.monotonic() + 20
+    while not (tmp_path / "env").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    handed_on = (tmp_path / "env").read_text()
+    assert "BROWSER=" in handed_on
+    assert "SALESOS" not in handed_on
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the browser of this test is a shell script")
 def test_opening_a_browser_waits_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "slow"
     program.write_text("#!/bin/sh\nexec sleep 3\n")

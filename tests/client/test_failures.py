@@ -304,6 +304,12 @@ def test_an_answer_that_is_not_json_says_what_it_may_be(content: bytes, said: st
     assert "hunter2" not in str(read) + str(write)
 
 
+@pytest.mark.parametrize("theirs", ["unread", "isUnread"])
+def test_a_name_that_is_the_opposite_of_ours_is_told_as_such(theirs: str) -> None:
+    messages = ["property isRead should not exist", f"{theirs} must be a boolean value"]
+    assert f'`routes.set_read.rename.isRead = "!{theirs}"`' in told(routes.SET_READ, *messages)
+
+
 def test_what_cannot_be_reached_is_told_with_who_looks_into_it() -> None:
     assert str(unreachable(routes.SEND_EMAIL)) == snapshot(
         "SalesOS could not be reached to send or schedule the email, and nothing was changed: call again in a minute, and if that fails too ask the user to run `salesos-inbox-mcp doctor`, which checks the connection and SALESOS_BASE_URL."

@@ -220,9 +220,13 @@ async def test_an_empty_answer_is_enough_where_nothing_is_to_be_told(status: str
     assert service.requests == ["DELETE /v1/email-inbox/scheduled/s"]
 
 
-async def test_no_content_is_a_success_of_a_write_of_which_nothing_more_is_known() -> None:
+async def test_no_content_is_a_success_of_a_change_but_no_receipt_of_a_message() -> None:
     async with serving(answering(b"", "204 No Content")) as service, service.client() as client:
-        assert await client.send_email(EMAIL) == models.SendReceipt()
+        assert await client.archive_thread("t") == models.ThreadSummary()
+        with pytest.raises(OutcomeUnknown):
+            await client.send_email(EMAIL)
+        with pytest.raises(OutcomeUnknown):
+            await client.save_draft(models.SaveDraft(subject="x"))
         with pytest.raises(ContractBroken):
             await client.get_thread("t")
 

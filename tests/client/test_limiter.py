@@ -17,7 +17,8 @@ from salesos_inbox.client.limiter import LONGEST_TURN, Limiter
 from salesos_inbox.errors import RateLimited
 from salesos_inbox.sandbox.limits import DOCUMENTED_LIMITS, Limits, Meter
 from salesos_inbox.settings import REQUESTS_PER_MINUTE
-from trials import SimulatedTime, now
+from simulated import SimulatedTime
+from trials import now
 
 TEN_MINUTES = 600.0
 pytestmark = pytest.mark.anyio

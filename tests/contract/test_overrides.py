@@ -268,6 +268,12 @@ def test_nothing_comes_to_mean_something_else_by_a_slip(line: str) -> None:
     assert len(mistakes(line)) == 1
 
 
+@pytest.mark.parametrize("line", ['models.Message.fromEmail = "toEmails"', 'models.BulkResult.success = "failed"'])
+def test_no_field_of_an_answer_is_read_from_another_ones_place(line: str) -> None:
+    [mistake] = mistakes(line)
+    assert mistake.endswith(", which is another field of it")
+
+
 def test_a_mistake_is_told_in_a_line_with_what_there_is_instead() -> None:
     assert mistakes(
         "other = 1",

@@ -87,8 +87,16 @@ _FOUND = {
 """What is said of a question that is not open any more, by how far it has come."""
 _GRANTED = frozenset({State.APPROVED, State.CLAIMED, State.DONE, State.FAILED, State.UNKNOWN})
 
-_START_BROWSER = "import os, sys, webbrowser; os.environ.pop('TERM', None); webbrowser.open(sys.stdin.read())"
-"""Runs in a process of its own. Without a terminal, browsers that need one are no candidates."""
+_START_BROWSER = """\
+import os, sys, webbrowser
+for name in [*os.environ]:
+    if name == "TERM" or name.startswith("SALESOS_"):
+        del os.environ[name]
+webbrowser.open(sys.stdin.read())
+"""
+"""Runs in a process of its own. Without a terminal, browsers that need one are no candidates; and the browser, which
+outlives us, gets no token from us.
+"""
 
 
 def open_browser(url: str) -> bool:

@@ -330,7 +330,7 @@ def _field_unknown(route: Route, unknown: list[str], wanted: list[str], override
             "done: tell the user that the API has changed, and that a newer version of this server may know how."
         )
     is_told = len(unknown) == len(wanted) == 1
-    theirs = wanted[0] if is_told else "the name SalesOS has for it"
+    theirs = _in_its_sense(unknown[0], wanted[0]) if is_told else "the name SalesOS has for it"
     lines = ", ".join(f'`routes.{route.key}.rename.{name} = "{theirs}"`' for name in unknown[:_MOST_LINES])
     droppable = ", ".join(f'"{name}"' for name in unknown if name in MAY_BE_DROPPED)
     drop = f", or `routes.{route.key}.drop = [{droppable}]` where it has none," if droppable else ""
@@ -339,6 +339,11 @@ def _field_unknown(route: Route, unknown: list[str], wanted: list[str], override
         f"{lines}{' if that is its name for it' * is_told}{drop} "
         f"{_into_the_file(overrides, anew=any(overrides.is_renamed(route, name) for name in unknown))}."
     )
+
+
+def _in_its_sense(ours: str, theirs: str) -> str:
+    """Return `theirs` as a file names it for `ours`: with `!` where it is the opposite, as `unread` is of `isRead`."""
+    return f"!{theirs}" if theirs.lower().removeprefix("is") == f"un{ours.lower().removeprefix('is')}" else theirs
 
 
 def _fields(names: list[str]) -> str:

@@ -142,11 +142,17 @@ class InboxClient:
 
         Every try of it carries `operation_id`, so that the service may know them as one, and the message be found.
         """
-        return await self._one(routes.SEND_EMAIL, models.SendReceipt, email, operation_id)
+        receipt = await self._one(routes.SEND_EMAIL, models.SendReceipt, email, operation_id)
+        if not (receipt.id or receipt.thread_id or receipt.message_id or receipt.status):
+            raise outcome_unknown(routes.SEND_EMAIL)  # a stranger's answer, a sign-in page of a network for one
+        return receipt
 
     async def save_draft(self, draft: models.SaveDraft) -> models.Draft:
         """Save a draft, or update the one whose `id` is given."""
-        return await self._one(routes.SAVE_DRAFT, models.Draft, draft)
+        saved = await self._one(routes.SAVE_DRAFT, models.Draft, draft)
+        if not saved.id and not draft.id:
+            raise outcome_unknown(routes.SAVE_DRAFT)
+        return saved
 
     async def cancel_scheduled(self, scheduled_id: str) -> None:
         """Cancel a message that waits for its time."""

@@ -205,6 +205,8 @@ class _Reading:
             and (place := self.place(f"{where}.{name}", value, fields[name]))
         }
         for name, place in known.items():
+            if len(place.names) == 1 and place.names[0] in fields and place.names[0] not in (name, *known):
+                self.wrong(f"{where}.{name}", f"would be read from {place.names[0]}, which is another field of it")
             double = next((other for other in known if other < name and known[other] == place), None)
             if double:
                 self.wrong(f"{where}.{name}", f"is read from the same place as {double}: correct one of them")
