@@ -63,6 +63,7 @@ class Computer:
             root=self.home / "root",
             clock=lambda: self.now,
             command=self.command,
+            program=self.home / "bin" / "salesos-inbox-mcp",
             seconds=self.seconds,
         )
 

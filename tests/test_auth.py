@@ -13,9 +13,11 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import uvicorn
 from inline_snapshot import snapshot
@@ -223,18 +225,91 @@ def test_a_user_with_two_factors_is_asked_for_the_code(service: Service, capsys:
     assert status_of(service, capsys)["works"]
 
 
-@pytest.mark.parametrize(("password", "code"), [("wrong horse", CODE), (PASSWORD, "654321")])
-def test_a_wrong_password_or_code_is_told_once_and_nothing_is_kept(service: Service, password: str, code: str) -> None:
+@pytest.mark.parametrize(
+    ("password", "code", "told"),
+    [
+        (
+            "wrong horse",
+            CODE,
+            snapshot(
+                "SalesOS does not take this address with this password: check both, and SALESOS_BASE_URL, and try again."
+            ),
+        ),
+        (
+            PASSWORD,
+            "654321",
+            snapshot("SalesOS did not take the code with this address and password: try again with a new code."),
+        ),
+    ],
+)
+def test_a_wrong_password_or_code_is_told_once_and_nothing_is_kept(
+    service: Service, password: str, code: str, told: str
+) -> None:
     service.store.access.set_password(service.user_id, PASSWORD, two_factor_code=CODE)
     with terminal(service, "auth", "login", "--email", EMAIL) as screen:
         screen.answer("Password: ", f"{password}\n")
         if password == PASSWORD:
             screen.answer("Two-factor code: ", f"{code}\n")
         assert screen.end() == 1
-    assert screen.shown.splitlines()[-1] == snapshot(
-        "SalesOS does not take this address with this password (and code): check all, and try again."
-    )
+    assert screen.shown.splitlines()[-1] == told
     assert service.kept() == ""
+
+
+def test_blanks_around_the_address_and_in_the_code_are_no_mistake(service: Service) -> None:
+    service.store.access.set_password(service.user_id, PASSWORD, two_factor_code=CODE)
+    with terminal(service, "auth", "login") as screen:
+        screen.answer("Email address: ", f" {EMAIL} \n")
+        screen.answer("Password: ", f"{PASSWORD}\n")
+        screen.answer("Two-factor code: ", f" {CODE[:3]} {CODE[3:]}\n")
+        assert screen.end() == 0
+
+
+def test_too_many_tries_are_told_as_that(service: Service) -> None:
+    for _ in range(20):
+        httpx.post(f"{service.base_url}/auth/login", json={"email": EMAIL, "password": "wrong horse"})
+    with terminal(service, "auth", "login", "--email", EMAIL) as screen:
+        screen.answer("Password: ", f"{PASSWORD}\n")
+        assert screen.end() == 1
+    assert screen.shown.splitlines()[-1] == snapshot(
+        "SalesOS takes no more tries for now: wait a minute, and try again."
+    )
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("http://crm.example/v1", "A password is sent over https only"),
+        ("{elsewhere}", "Nothing at {elsewhere} answers as SalesOS does: correct SALESOS_BASE_URL"),
+        ("http://127.0.0.1:{nowhere}/v1", "SalesOS could not be reached"),
+    ],
+)
+def test_no_password_is_asked_for_where_it_could_not_be_sent(service: Service, address: str, told: str) -> None:
+    with page_of_html() as elsewhere:
+        words = {"elsewhere": elsewhere, "nowhere": free_port()}
+        with terminal(service, "auth", "login", SALESOS_BASE_URL=address.format(**words)) as screen:
+            assert screen.end() == 1
+    assert screen.shown.startswith(told.format(**words))
+
+
+@contextmanager
+def page_of_html() -> Generator[str]:
+    """Serve something that is not SalesOS, and yield its address."""
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(404)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Page) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/v1"
+        finally:
+            server.shutdown()
+            thread.join(SECONDS)
 
 
 @pytest.mark.parametrize(
@@ -259,6 +334,7 @@ def test_whoever_breaks_off_at_a_prompt_gets_the_terminal_back_as_it_was(
                 break
         assert screen.end() == status
         assert screen.echoes()
+    assert screen.shown.endswith("\n")
     assert "Traceback" not in screen.shown
     assert service.kept() == ""
 
@@ -438,7 +514,8 @@ def test_the_status_names_the_variable_that_a_credential_comes_from(
 def test_without_a_credential_the_status_says_what_to_do(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
     done = service.run(capsys, "auth", "status")
     assert (done.status, done.err) == (1, "")
-    assert done.out.startswith("Nobody is signed in to SalesOS: run salesos-inbox-mcp auth login")
+    host = service.base_url[7:-3]
+    assert done.out.startswith(f"Nobody is signed in to SalesOS at {host}: run salesos-inbox-mcp auth login")
     assert status_of(service, capsys)["problem"] == done.out.strip()
 
 
@@ -446,7 +523,9 @@ def test_an_ended_token_is_told_without_being_sent(service: Service, capsys: pyt
     ended = service.store.issue_token(service.user_id, expires_in=-60)
     status = status_of(service, capsys, SALESOS_TOKEN=ended, SALESOS_BASE_URL="http://127.0.0.1:1/v1")
     assert status["problem"].startswith("The token has ended at 20")
-    assert "set a new SALESOS_TOKEN" in status["problem"]
+    assert status["problem"].partition(" UTC: ")[2] == snapshot(
+        "set a new SALESOS_TOKEN, or leave it out and run salesos-inbox-mcp auth login."
+    )
 
 
 def test_a_revoked_token_does_not_work(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
@@ -454,7 +533,27 @@ def test_a_revoked_token_does_not_work(service: Service, capsys: pytest.CaptureF
     service.store.access.end_sessions(service.user_id)
     done = service.run(capsys, "auth", "status")
     assert (done.status, done.err) == (1, "")
-    assert done.out.startswith("SalesOS does not accept this token")
+    assert done.out.splitlines()[0] == snapshot(
+        "SalesOS does not accept this token (ended, revoked or unknown): check SALESOS_BASE_URL, or run salesos-inbox-mcp auth login."
+    )
+
+
+@pytest.mark.parametrize("name", ["SALESOS_TOKEN", "SALESOS_API_KEY", "SALESOS_TOKEN_FILE"])
+def test_a_credential_that_is_none_is_told_with_what_to_do_where_it_stands(
+    service: Service, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "token"
+    file.write_text("rubbish")
+    value = str(file) if name == "SALESOS_TOKEN_FILE" else "rubbish"
+    problem = status_of(service, capsys, **{name: value})["problem"].replace(str(file), "FILE")
+    assert (
+        problem.partition("unknown): check SALESOS_BASE_URL, or ")[2]
+        == {
+            "SALESOS_TOKEN": "set a new SALESOS_TOKEN, or leave it out and run salesos-inbox-mcp auth login.",
+            "SALESOS_API_KEY": "set a new SALESOS_API_KEY, or leave it out and run salesos-inbox-mcp auth login.",
+            "SALESOS_TOKEN_FILE": "put a new one into the file FILE.",
+        }[name]
+    )
 
 
 # Out
@@ -470,6 +569,7 @@ def test_signing_out_forgets_what_was_kept_and_says_what_remains(
     assert done.out.replace(str(place), "FILE") == snapshot("""\
 Removed from the file FILE.
 At SalesOS it stays valid until it ends: sign out there, or delete the key, to end it now.
+A server that runs already may go on using it: restart it.
 SALESOS_API_KEY is set, and goes on being used.
 """)
     assert service.kept() == ""

@@ -16,11 +16,13 @@ import pytest
 from inline_snapshot import snapshot
 
 from harness import open_office, subject_of, unmarked
-from processes import CLI, Done, Running, command, environment, free_port, running
+from processes import CLI, SECONDS, Done, Running, command, environment, free_port, running
 from salesos_inbox.approval.ledger import Ledger
 from salesos_inbox.approval.sealing import derived, read_key
-from salesos_inbox.cli import COMMANDS
+from salesos_inbox.cli import COMMANDS, as_called
 from salesos_inbox.cli.composition import find_session_bus
+from salesos_inbox.client.credentials import Credential, KeptFile, keep
+from salesos_inbox.settings import Settings
 
 MESSAGE = """\
 From: Kim Park <kim@customer.example>
@@ -67,9 +69,62 @@ def test_without_an_account_two_sentences_say_how_to_get_on(
     assert command(capsys, *arguments, SALESOS_STATE_DIR=str(tmp_path)) == Done(
         2,
         "",
-        "Nobody is signed in to SalesOS: run salesos-inbox-mcp auth login, or set SALESOS_TOKEN or SALESOS_API_KEY.\n"
+        "Nobody is signed in to SalesOS at api.salesos.org: run salesos-inbox-mcp auth login, or set SALESOS_TOKEN or "
+        "SALESOS_API_KEY.\n"
         "To try it without an account, run: salesos-inbox-mcp serve --demo\n",
     )
+
+
+def test_a_sign_in_at_another_address_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    sandbox = "http://127.0.0.1:8025/v1"
+    assert isinstance(keep(Credential("t.o.k"), Settings(base_url=sandbox), tmp_path), KeptFile)
+    (tmp_path / "credentials" / "damaged.json").write_text("[")
+    done = command(capsys, "call", "list_folders", SALESOS_STATE_DIR=str(tmp_path))
+    assert done.status == 2
+    assert f"\nA sign-in is kept for {sandbox}: set SALESOS_BASE_URL to that to use it.\n" in done.err
+    assert "A sign-in is kept" not in command(capsys, "call", "list_folders", SALESOS_STATE_DIR=str(tmp_path / "x")).err
+
+
+@pytest.mark.parametrize(
+    ("called", "on_path", "shown"),
+    [
+        ("bin/salesos-inbox-mcp", "", "bin/salesos-inbox-mcp auth login"),
+        ("{root}/bin/salesos-inbox-mcp", "", "{root}/bin/salesos-inbox-mcp auth login"),
+        ("{root}/bin/salesos-inbox-mcp", "{root}/bin", "salesos-inbox-mcp auth login"),
+        ("{root}/bin/salesos-inbox-mcp", "{root}/other", "{root}/bin/salesos-inbox-mcp auth login"),
+        ("{root}/my bin/salesos-inbox-mcp", "", "'{root}/my bin/salesos-inbox-mcp' auth login"),
+        ("{root}/cli/__main__.py", "", "salesos-inbox-mcp auth login"),
+    ],
+)
+def test_a_person_is_told_to_call_the_program_as_they_called_it(
+    called: str, on_path: str, shown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("bin", "other", "my bin"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "salesos-inbox-mcp").touch(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", on_path.format(root=tmp_path))
+    monkeypatch.setattr(sys, "argv", [called.format(root=tmp_path)])
+    assert as_called("Run `salesos-inbox-mcp auth login`.") == f"Run `{shown.format(root=tmp_path)}`."
+    assert as_called("/state/salesos-inbox-mcp auth") == "/state/salesos-inbox-mcp auth", "a path is no command"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems have no such pipes")
+@pytest.mark.parametrize("arguments", [["--help"], ["call", "--demo", "list_folders"], ["demo"], ["auth", "status"]])
+def test_a_reader_that_leaves_early_ends_it_quietly(arguments: list[str], tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [*CLI, *arguments],
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            env=environment(SALESOS_STATE_DIR=str(tmp_path), PYTHONUNBUFFERED=""),
+            timeout=SECONDS,
+        )
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (141, b"")
 
 
 @pytest.mark.parametrize(

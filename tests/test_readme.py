@@ -155,7 +155,7 @@ def sandbox(command: str) -> Generator[dict[str, str]]:
     with subprocess.Popen(shlex.split(command), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdout
         try:
-            printed = b"".join(iter(process.stdout.readline, b"  salesos-inbox-mcp serve\n")).decode()
+            printed = b"".join(iter(process.stdout.readline, b"  .venv/bin/salesos-inbox-mcp serve\n")).decode()
             yield dict(re.findall(r"export (\w+)=(\S+)", printed))
         finally:
             process.send_signal(signal.SIGINT)

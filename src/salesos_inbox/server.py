@@ -25,7 +25,7 @@ from pydantic import ValidationError
 
 from salesos_inbox.approval.policy import Decision, Policy
 from salesos_inbox.client.calling import noticed
-from salesos_inbox.errors import InboxError, InvalidArguments, NobodyAsked, RateLimited
+from salesos_inbox.errors import ContractBroken, InboxError, InvalidArguments, NobodyAsked, RateLimited
 from salesos_inbox.mail.fence import fenced, without_marks
 from salesos_inbox.mail.unicode import printable, quoted
 from salesos_inbox.shutdown import Shutdown
@@ -230,6 +230,8 @@ def _outcome(tool: Tool, error: ToolError) -> CallToolResult | InputRequiredResu
     cause = _innermost(error.__cause__)
     if isinstance(cause, Question):
         return cause.result
+    if isinstance(cause, ContractBroken):  # who adapts the contract needs to know what was tried
+        return failed(ContractBroken(f"{tool.name}: {cause}"))
     if isinstance(cause, InboxError):
         return failed(cause)
     if isinstance(cause, ValidationError) and cause.title == tool.fn_metadata.arg_model.__name__:

@@ -12,6 +12,7 @@ from clinic import TOKEN, Computer, told
 from salesos_inbox.cli import COMMANDS
 from salesos_inbox.doctor.clients import CLIENTS, check_clients
 from salesos_inbox.doctor.configured import usable_settings
+from salesos_inbox.doctor.finding import Finding
 from salesos_inbox.doctor.surroundings import CLI
 
 ROOT = Path(__file__).parents[2]
@@ -19,6 +20,13 @@ DESKTOP = ".config/Claude/claude_desktop_config.json"
 PYTHON = sys.executable
 NO_DISPLAY = "the server is given neither DISPLAY, WAYLAND_DISPLAY nor BROWSER, so it may not be able to ask you"
 GOOD: dict[str, Any] = {"command": PYTHON, "args": [*CLI[1:], "serve"], "env": {"DISPLAY": ":0"}}
+
+
+@pytest.fixture
+def computer(computer: Computer) -> Computer:
+    """A computer whose shell sets nothing that a server needs."""
+    del computer.environment["SALESOS_TIMEZONE"]
+    return computer
 
 
 def lines(computer: Computer) -> list[str]:
@@ -330,6 +338,42 @@ def test_a_server_that_needs_no_display(computer: Computer, fields: dict[str, An
     place = DESKTOP if platform == "linux" else "Library/Application Support/Claude/claude_desktop_config.json"
     computer.write(place, {"mcpServers": {"salesos-inbox": {**GOOD, **fields}}})
     assert lines(computer)[-1] == "All is well."
+
+
+def test_what_is_set_in_the_shell_alone_is_named_and_not_shown(computer: Computer) -> None:
+    computer.environment |= {"SALESOS_BASE_URL": "https://planted.example", "https_proxy": "http://planted:planted@p"}
+    computer.environment |= {"SALESOS_TIMEZONE": "Europe/Berlin", "SALESOS_STATE_DIR": " "}
+    env = {"DISPLAY": ":0", "SALESOS_TIMEZONE": "Europe/Paris"}
+    assert with_entry(computer, env=env) == snapshot(
+        [
+            "warning  Claude Desktop  ~/.config/Claude/claude_desktop_config.json: salesos-inbox: the server",
+            "                         is not given SALESOS_BASE_URL and HTTPS_PROXY, which are set here",
+            "                         → Add to its env what the server needs, as this client hands on only a",
+            "                           few variables.",
+            "",
+            "1 thing to look at.",
+        ]
+    )
+    assert with_entry(computer, args=[*CLI[1:], "serve", "--demo"])[-1] == "All is well."
+
+
+def test_a_client_that_hands_on_its_whole_environment_loses_nothing(computer: Computer) -> None:
+    computer.environment |= {"SALESOS_BASE_URL": "https://planted.example"}
+    computer.write("project/.mcp.json", {"mcpServers": {"salesos-inbox": GOOD}})
+    assert lines(computer)[-1] == "All is well."
+
+
+@pytest.mark.anyio
+async def test_a_time_zone_that_every_client_sets_is_not_missed(computer: Computer) -> None:
+    async def time_zone() -> Finding:
+        computer.proxies = {"all": "none://"}
+        return next(finding for finding in await computer.examine() if finding.check == "time zone")
+
+    assert (await time_zone()).status == "warning"
+    with_entry(computer, env={"DISPLAY": ":0", "SALESOS_TIMEZONE": "Europe/Paris"})
+    assert (await time_zone()).found == snapshot("set for every client that is found")
+    computer.write("project/.mcp.json", {"mcpServers": {"salesos-inbox": GOOD}})
+    assert (await time_zone()).status == "warning"
 
 
 def test_a_client_that_gives_up_before_a_person_can_answer(computer: Computer) -> None:

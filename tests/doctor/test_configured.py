@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from inline_snapshot import snapshot
 
-from clinic import NOW, TOKEN, Computer, told
+from clinic import NOW, TOKEN, Computer, Service, skipped, told
 from salesos_inbox.doctor.configured import is_not_filled_in, known_variables, misspelt
 from salesos_inbox.doctor.finding import Status
 from salesos_inbox.sandbox.store import Store
@@ -92,6 +92,29 @@ async def test_a_token_and_a_key_at_the_same_time(computer: Computer) -> None:
     )
 
 
+async def test_two_credentials_are_one_fault_whatever_they_are(computer: Computer, service: Service) -> None:
+    account = service.account
+    findings = await computer.examine(**{**account, "SALESOS_TOKEN": token(-60), "SALESOS_API_KEY": "your-key"})
+    assert told(findings, service.port) == snapshot(
+        [
+            "failed   settings  SALESOS_API_KEY cannot be used",
+            "                   → SALESOS_TOKEN and SALESOS_API_KEY are both set: keep one of them.",
+            "",
+            "1 thing to mend.",
+        ]
+    )
+    assert skipped(findings)["sign-in"] == "as token is not ok"
+    assert not service.credentials
+
+
+async def test_a_broken_contract_file_is_one_fault(computer: Computer, service: Service) -> None:
+    service.renamed = {"bodyText": "plainText", "bodyHtml": "html", "subject": "heading"}
+    contract = computer.write("contract.toml", 'models.Message.bodyText = "plainText"\nmodels.Planted = 5')
+    findings = await computer.examine(**service.account, SALESOS_CONTRACT=str(contract))
+    assert [finding.check for finding in findings if finding.status == Status.FAILED] == ["settings"]
+    assert skipped(findings)["threads"] == snapshot("as SALESOS_CONTRACT is not ok")
+
+
 async def test_a_contract_file_that_is_not_there(computer: Computer) -> None:
     assert await lines(computer, SALESOS_TOKEN=TOKEN, SALESOS_CONTRACT="/nowhere/contract.toml") == snapshot(
         [
@@ -117,7 +140,7 @@ async def test_no_time_zone(computer: Computer) -> None:
     assert await lines(computer, SALESOS_TOKEN=TOKEN) == snapshot(
         [
             "warning  time zone  SALESOS_TIMEZONE is not set, so times without an offset are refused",
-            "                    → Set SALESOS_TIMEZONE, to Europe/Berlin.",
+            "                    → Set it, for example to Europe/Berlin (this computer's).",
             "",
             "1 thing to look at.",
         ]
@@ -149,7 +172,20 @@ async def test_a_token_that_has_ended(computer: Computer) -> None:
     assert await lines(computer, SALESOS_TOKEN=token(-60)) == snapshot(
         [
             "failed   token  a session's token, from SALESOS_TOKEN, ended 2026-11-18 09:59",
-            "                → Run `salesos-inbox-mcp auth login`.",
+            "                → Set a new SALESOS_TOKEN, or leave it out and run `salesos-inbox-mcp auth",
+            "                  login`, and restart the server.",
+            "",
+            "1 thing to mend.",
+        ]
+    )
+
+
+async def test_a_kept_token_that_has_ended(computer: Computer) -> None:
+    path = computer.write("token", token(-60))
+    assert await lines(computer, SALESOS_TOKEN_FILE=str(path)) == snapshot(
+        [
+            "failed   token  a session's token, from the file ~/token, ended 2026-11-18 09:59",
+            "                → Put a new token into the file that SALESOS_TOKEN_FILE names.",
             "",
             "1 thing to mend.",
         ]
@@ -160,8 +196,9 @@ async def test_a_token_that_ends_soon(computer: Computer) -> None:
     assert await lines(computer, SALESOS_TOKEN=token(900)) == snapshot(
         [
             "warning  token  a session's token, from SALESOS_TOKEN, ends 2026-11-18 10:15, in 15 minutes",
-            "                → Run `salesos-inbox-mcp auth login`, unless the server runs already, which",
-            "                  renews it.",
+            "                → Set a new SALESOS_TOKEN, or leave it out and run `salesos-inbox-mcp auth",
+            "                  login`, and restart the server, unless the server runs already, which renews",
+            "                  it.",
             "",
             "1 thing to look at.",
         ]

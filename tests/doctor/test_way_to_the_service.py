@@ -242,7 +242,7 @@ async def test_a_socks_proxy_that_would_need_another_package(computer: Computer)
     assert told(findings) == snapshot(
         [
             "failed   proxy  ALL_PROXY names a SOCKS proxy, which needs a package that is not installed",
-            "                → Install httpx[socks] beside this server, or set HTTPS_PROXY to an HTTP proxy.",
+            "                → Run `.venv/bin/pip install 'httpx[socks]'`, or set ALL_PROXY to an HTTP proxy.",
             "",
             "1 thing to mend.",
         ]

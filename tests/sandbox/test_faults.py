@@ -792,6 +792,14 @@ It fails at these requests, and in these ways:
     assert (listed.status, listed.err) == (0, "")
 
 
+def test_the_rule_that_the_documentation_shows_can_be_used() -> None:
+    page = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"^```toml\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    assert list(map(str, parse_faults(shown).rules)) == [
+        "PATCH /threads/*/read: throttle (retry_after 2), one in 3, at most 2"
+    ]
+
+
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [

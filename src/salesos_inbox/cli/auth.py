@@ -6,8 +6,9 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from salesos_inbox.cli import as_called
 from salesos_inbox.cli.composition import environment_settings, state_dir
-from salesos_inbox.cli.terminal import typed, typed_unseen
+from salesos_inbox.cli.terminal import need_terminal, typed, typed_unseen
 from salesos_inbox.errors import InvalidArguments, Unavailable
 from salesos_inbox.settings import Settings
 
@@ -78,13 +79,15 @@ def _signed_in(settings: Settings, email: str | None) -> "Credential":
     import anyio
 
     from salesos_inbox.client.credentials import Credential
-    from salesos_inbox.client.sign_in import PASTE_A_TOKEN, sign_in
+    from salesos_inbox.client.sign_in import PASTE_A_TOKEN, find_service, sign_in
     from salesos_inbox.contract.models import SignIn
 
-    login = SignIn(email=email or typed("Email address"), password=typed_unseen("Password"))
+    need_terminal()
+    anyio.run(find_service, settings)
+    login = SignIn(email=(email or typed("Email address")).strip(), password=typed_unseen("Password"))
     answer = anyio.run(sign_in, settings, login)
     if not answer.access_token:
-        code = typed_unseen("Two-factor code")
+        code = "".join(typed_unseen("Two-factor code").split())
         answer = anyio.run(sign_in, settings, login.model_copy(update={"two_factor_code": code}))
     if not answer.access_token:
         raise Unavailable(f"SalesOS wants more than a password and a code: {PASTE_A_TOKEN}")
@@ -130,7 +133,9 @@ def _status(options: argparse.Namespace) -> int:
     from salesos_inbox.cli.standing import present_standing
 
     standing = anyio.run(present_standing, environment_settings())
-    print(json.dumps(standing.as_json(), indent=2, ensure_ascii=False) if options.json else standing.as_text())
+    print(
+        json.dumps(standing.as_json(), indent=2, ensure_ascii=False) if options.json else as_called(standing.as_text())
+    )
     return 1 if standing.problem else 0
 
 
@@ -151,6 +156,7 @@ def _logout(options: argparse.Namespace) -> int:
         print(f"Removed from {name}.")
     if removed:
         print("At SalesOS it stays valid until it ends: sign out there, or delete the key, to end it now.")
+        print("A server that runs already may go on using it: restart it.")
     else:
         print("Nothing was kept here.")
     for name in _given(settings):

@@ -21,10 +21,6 @@ if TYPE_CHECKING:
     from salesos_inbox.tools._kit import Services
 
 DEMO_TIMEZONE = "Europe/Berlin"
-NO_ACCOUNT = (
-    f"Nobody is signed in to SalesOS: run {PROGRAM} auth login, or set SALESOS_TOKEN or SALESOS_API_KEY.\n"
-    f"To try it without an account, run: {PROGRAM} serve --demo"
-)
 
 log = logging.getLogger("salesos_inbox")
 
@@ -62,13 +58,27 @@ def chosen_settings(options: argparse.Namespace) -> "tuple[Settings, CredentialS
         find_session_bus(os.environ)
         settings, store = with_credentials(settings, state_dir(settings))
         if store is None:
-            raise InvalidArguments(NO_ACCOUNT)
+            raise InvalidArguments(no_account(settings))
     settings = replace(
         settings,
         read_only=settings.read_only or options.read_only,
         tools=split_names(options.tools) if options.tools is not None else settings.tools,
     )
     return settings, store
+
+
+def no_account(settings: Settings) -> str:
+    """Return what to do where there is nothing to authenticate with, a line for each way."""
+    from salesos_inbox.client.credentials import other_addresses
+
+    kept = (
+        f"A sign-in is kept for {address}: set SALESOS_BASE_URL to that to use it.\n"
+        for address in other_addresses(settings, state_dir(settings))
+    )
+    return (
+        f"Nobody is signed in to SalesOS at {settings.host}: run {PROGRAM} auth login, or set SALESOS_TOKEN or "
+        f"SALESOS_API_KEY.\n{''.join(kept)}To try it without an account, run: {PROGRAM} serve --demo"
+    )
 
 
 def find_session_bus(environment: MutableMapping[str, str], runtime: Path = Path("/run/user")) -> None:

@@ -3,9 +3,10 @@
 import argparse
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
-from salesos_inbox.cli import version
+from salesos_inbox.cli import as_called, version
 from salesos_inbox.cli.composition import usual_state_dir
 from salesos_inbox.errors import InvalidArguments
 
@@ -45,7 +46,8 @@ def run(options: argparse.Namespace) -> int:
         proxies=getproxies(),
     )
     findings = anyio.run(examine, surroundings)
-    print(as_json(findings) if options.json else as_text(findings))
+    told = [replace(finding, remedy=as_called(finding.remedy)) for finding in findings]
+    print(as_json(findings) if options.json else as_text(told))
     if options.report:
         try:
             with options.report.open("x", encoding="utf-8") as file:

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from salesos_inbox.cli import PROGRAM, version
+from salesos_inbox.cli import PROGRAM, as_called, version
 from salesos_inbox.errors import InvalidArguments
 
 
@@ -34,8 +34,7 @@ def run(options: argparse.Namespace) -> int:
             path.write_text(wanted[path], encoding="utf-8")
     elif stale:
         names = " and ".join(str(path) for path in stale)
-        print(
-            f"{names} {'is' if len(stale) == 1 else 'are'} out of date; mend with: {PROGRAM} manifest", file=sys.stderr
-        )
+        are = "is" if len(stale) == 1 else "are"
+        print(as_called(f"{names} {are} out of date; mend with: {PROGRAM} manifest"), file=sys.stderr)
         return 1
     return 0

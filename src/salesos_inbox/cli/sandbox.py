@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from salesos_inbox.cli import PROGRAM
+from salesos_inbox.cli import PROGRAM, as_called
 from salesos_inbox.cli.listening import address, listen, port_number
 from salesos_inbox.errors import InvalidArguments
 
@@ -43,16 +43,16 @@ def run(options: argparse.Namespace) -> int:
     faults = _faults(options.faults) if options.faults else None
     with listen("127.0.0.1", options.port) as listener:
         store, user_id = _mailbox(options)
-        print(
+        instructions = (
             f"The sandbox serves the SalesOS API on this machine. In another terminal:\n\n"
             f"  export SALESOS_BASE_URL=http://{address(listener)}/v1\n"
             f"  export SALESOS_TOKEN={store.issue_token(user_id)}\n"
             f"  {PROGRAM} serve\n\n"
             f"Instead of the token, {PROGRAM} auth login takes {store.access.user(user_id).email}\n"
             f"with the password {_new_password(store, user_id)}\n\n"
-            f"The token is valid for a day. Stop the sandbox with Ctrl-C.",
-            flush=True,
+            f"The token is valid for a day. Stop the sandbox with Ctrl-C."
         )
+        print(as_called(instructions), flush=True)
         if faults:
             print("It fails at these requests, and in these ways:", *faults.rules, sep="\n  ", flush=True)
         config = uvicorn.Config(

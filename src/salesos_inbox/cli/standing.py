@@ -4,10 +4,18 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 
-from salesos_inbox.cli.composition import NO_ACCOUNT, state_dir
-from salesos_inbox.client.credentials import Credential, credential_of, with_credentials
-from salesos_inbox.errors import InboxError
-from salesos_inbox.settings import Settings
+from salesos_inbox.cli import PROGRAM
+from salesos_inbox.cli.composition import no_account, state_dir
+from salesos_inbox.client.credentials import (
+    Credential,
+    CredentialStore,
+    Environment,
+    TokenFile,
+    credential_of,
+    with_credentials,
+)
+from salesos_inbox.errors import InboxError, Unauthorized
+from salesos_inbox.settings import DEFAULT_BASE_URL, Settings
 
 if TYPE_CHECKING:
     from salesos_inbox.contract import models
@@ -92,19 +100,38 @@ async def present_standing(settings: Settings) -> Standing:
     try:
         settings, store = with_credentials(settings, state_dir(settings))
         if store is None:
-            return Standing(settings, problem=NO_ACCOUNT)
+            return Standing(settings, problem=no_account(settings))
         found = Standing(settings, credential_of(settings), source=store.name)
         if found.credential is None:
             store.read()  # says why it could not be read
-            return replace(found, problem=NO_ACCOUNT)
+            return replace(found, problem=no_account(settings))
     except InboxError as error:
         return Standing(settings, problem=str(error))
     if found.ends_at and found.ends_at <= datetime.now(UTC):
-        return replace(found, problem=f"The token has ended at {found.ends_at:%Y-%m-%d %H:%M} UTC: {store.remedy}.")
+        return replace(found, problem=f"The token has ended at {found.ends_at:%Y-%m-%d %H:%M} UTC: {_remedy(store)}.")
     try:
         return replace(found, user=await who_is(settings))
+    except Unauthorized:
+        return replace(found, problem=_refused(settings, store))
     except InboxError as error:
         return replace(found, problem=str(error))
+
+
+def _refused(settings: Settings, store: CredentialStore) -> str:
+    what = "API key" if settings.api_key else "token"
+    also = "" if settings.base_url == DEFAULT_BASE_URL else "check SALESOS_BASE_URL, or "
+    return f"SalesOS does not accept this {what} (ended, revoked or unknown): {also}{_remedy(store)}."
+
+
+def _remedy(store: CredentialStore) -> str:
+    """Return what somebody at a terminal does to put a new credential in an old one's place."""
+    match store:
+        case Environment():
+            return f"set a new {store.name}, or leave it out and run {PROGRAM} auth login"
+        case TokenFile():
+            return f"put a new one into {store.name}"
+        case _:
+            return f"run {PROGRAM} auth login"
 
 
 def _name(user: "models.User") -> str:

@@ -10,7 +10,7 @@ from salesos_inbox.errors import InvalidArguments, Unauthorized
 
 def typed(what: str) -> str:
     """Return what is typed when asked for `what`. Raises `Unauthorized` where that is nothing."""
-    _need_terminal()
+    need_terminal()
     return _entered(lambda: _line(f"{what}: "))
 
 
@@ -26,7 +26,7 @@ def typed_unseen(what: str) -> str:
             print(file=sys.stderr)  # the prompt stands on the line still
             raise
 
-    _need_terminal()
+    need_terminal()
     with _ended_by_signals(), warnings.catch_warnings():
         warnings.simplefilter("error", getpass.GetPassWarning)
         try:
@@ -43,10 +43,17 @@ def typed_yes() -> bool:
 
 def _line(prompt: str) -> str:
     print(prompt, end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline()
+    line = ""
+    try:
+        line = sys.stdin.readline()
+    finally:
+        if not line.endswith("\n"):
+            print(file=sys.stderr)  # the prompt stands on the line still
+    return line
 
 
-def _need_terminal() -> None:
+def need_terminal() -> None:
+    """Raise `InvalidArguments` where nobody can be asked to type."""
     if not sys.stdin.isatty():
         raise InvalidArguments(
             "A password is typed at a terminal: run this in one, "

@@ -239,7 +239,7 @@ class KeptFile:
             self.directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.directory.mkdir(mode=0o700, exist_ok=True)
             self.directory.chmod(0o700)
-            _write(self.path, _packed(credential))
+            _write(self.path, _packed(credential, self.account))
         except OSError as error:
             raise Unavailable(
                 f"The credential cannot be kept in {self.directory} ({error.strerror}): see to it that this user can "
@@ -334,6 +334,24 @@ def keep(credential: Credential, settings: Settings, state_dir: Path) -> Credent
     return entry
 
 
+def other_addresses(settings: Settings, state_dir: Path) -> list[str]:
+    """Return the base addresses, other than the one in use, that a file of ours keeps a credential for.
+
+    A keyring does not tell what it holds.
+    """
+    accounts = (_account_in(path) for path in _directory(state_dir).glob("*.json"))
+    return sorted({account.partition(" ")[0] for account in accounts if account} - {settings.base_url})
+
+
+def _account_in(path: Path) -> str | None:
+    try:
+        entry = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    account: object = cast("dict[str, object]", entry).get("account") if isinstance(entry, dict) else None
+    return account if isinstance(account, str) and account.isprintable() else None
+
+
 def _accounts(settings: Settings) -> list[str]:
     organization = [f"{settings.base_url} {settings.organization_id}"] if settings.organization_id else []
     return [*organization, settings.base_url]
@@ -374,8 +392,9 @@ def with_credential(settings: Settings, credential: Credential) -> Settings:
 # Text
 
 
-def _packed(credential: Credential) -> str:
-    return json.dumps({"apiKey" if credential.is_key else "token": credential.secret})
+def _packed(credential: Credential, account: str | None = None) -> str:
+    named = {"account": account} if account else {}
+    return json.dumps({"apiKey" if credential.is_key else "token": credential.secret, **named})
 
 
 def _unpacked(text: str) -> Credential | None:

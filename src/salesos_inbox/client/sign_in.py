@@ -1,8 +1,9 @@
 """Signing in: an address and a password for a token, and who it is that a token or key belongs to.
 
-Each is one request, which is never repeated on its own. Neither needs an `InboxClient`.
+No request is ever repeated on its own. Neither needs an `InboxClient`.
 """
 
+from dataclasses import replace
 from http import HTTPStatus
 from typing import cast
 from urllib.parse import urlsplit
@@ -17,8 +18,8 @@ from salesos_inbox.client.failures import failure
 from salesos_inbox.client.session import Session
 from salesos_inbox.contract import models, routes
 from salesos_inbox.contract.routes import Route
-from salesos_inbox.errors import ContractBroken, Refused, Unauthorized, Unavailable
-from salesos_inbox.settings import Settings
+from salesos_inbox.errors import ContractBroken, InboxError, RateLimited, Refused, Unauthorized, Unavailable
+from salesos_inbox.settings import DEFAULT_BASE_URL, Settings
 
 SECONDS = 20.0
 """How long one request may take."""
@@ -29,6 +30,23 @@ PASTE_A_TOKEN = (
 """What to do where a program cannot sign in."""
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_ANSWERS_TO_STRANGERS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
+
+
+async def find_service(settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    """Ask, without a credential, whether SalesOS is where a password would go, so that none is typed in vain.
+
+    Raises `Refused` where the way there is not encrypted, and `ContractBroken` where something else answers.
+    """
+    _require_encryption(settings)
+    anonymous = replace(settings, token=None, api_key=None)
+    for route in (routes.GET_ME, routes.GET_STATS):
+        status, payload = await _asked(anonymous, route, None, transport)
+        if isinstance(payload, dict) or status in _ANSWERS_TO_STRANGERS:
+            return
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise _not_now(status)
+    raise _not_salesos(settings)
 
 
 async def sign_in(
@@ -39,20 +57,16 @@ async def sign_in(
     Raises `Unauthorized` where the service does not take them, without saying which of them is wrong, and
     `ContractBroken`, with another way to a token, where it offers no such sign-in.
     """
-    url = urlsplit(settings.base_url)
-    if url.scheme != "https" and url.hostname not in _LOOPBACK:
-        raise Refused("A password is sent over https only: set SALESOS_BASE_URL to an address that begins with it.")
+    _require_encryption(settings)
     status, payload = await _asked(settings, routes.SIGN_IN, login, transport)
     if status in (HTTPStatus.OK, HTTPStatus.CREATED):
         return _signed_in(settings.overrides.incoming(routes.SIGN_IN, payload))
     if status == HTTPStatus.UNAUTHORIZED:
-        raise Unauthorized(
-            "SalesOS does not take this address with this password (and code): check all, and try again."
-        )
-    if status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.TOO_MANY_REQUESTS):
+        raise _not_taken(settings, login)
+    if status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY):
         raise failure(routes.SIGN_IN, status, payload, ids={})
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise Unavailable(f"SalesOS could not sign anybody in (status {status}): try again in a minute.")
+    if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise _not_now(status)
     raise ContractBroken(f"SalesOS offers programs no sign-in with a password (status {status}): {PASTE_A_TOKEN}")
 
 
@@ -65,16 +79,51 @@ async def who_is(settings: Settings, *, transport: httpx.AsyncBaseTransport | No
     for route in (routes.GET_ME, routes.GET_STATS):
         status, payload = await _asked(settings, route, None, transport)
         if status == HTTPStatus.UNAUTHORIZED:
-            raise Unauthorized("SalesOS does not accept this token or key (ended, revoked or unknown): get a new one.")
+            raise Unauthorized(
+                "SalesOS does not accept this token or key (ended, revoked or unknown): "
+                f"get a new one{_and_address(settings, ', and check ')}."
+            )
         told = cast("dict[str, object]", payload) if isinstance(payload, dict) else None
         if told is not None and status in (HTTPStatus.OK, HTTPStatus.FORBIDDEN):
             return _user(settings, told) if status == HTTPStatus.OK else None
+        if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise _not_now(status)
         if status not in (HTTPStatus.OK, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):
             raise failure(route, status, told, ids={})
-    raise ContractBroken(
+    raise _not_salesos(settings)
+
+
+def _require_encryption(settings: Settings) -> None:
+    url = urlsplit(settings.base_url)
+    if url.scheme != "https" and url.hostname not in _LOOPBACK:
+        raise Refused("A password is sent over https only: set SALESOS_BASE_URL to an address that begins with it.")
+
+
+def _not_salesos(settings: Settings) -> ContractBroken:
+    return ContractBroken(
         f"Nothing at {settings.base_url} answers as SalesOS does: correct SALESOS_BASE_URL, and run "
         "salesos-inbox-mcp doctor."
     )
+
+
+def _not_taken(settings: Settings, login: models.SignIn) -> Unauthorized:
+    if login.two_factor_code:
+        return Unauthorized("SalesOS did not take the code with this address and password: try again with a new code.")
+    return Unauthorized(
+        "SalesOS does not take this address with this password: "
+        f"check both{_and_address(settings, ', and ')}, and try again."
+    )
+
+
+def _and_address(settings: Settings, words: str) -> str:
+    """Return the setting of the base address as one more thing to check, where it is set."""
+    return "" if settings.base_url == DEFAULT_BASE_URL else f"{words}SALESOS_BASE_URL"
+
+
+def _not_now(status: int) -> InboxError:
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return RateLimited("SalesOS takes no more tries for now: wait a minute, and try again.")
+    return Unavailable(f"SalesOS failed on its side (status {status}): try again in a minute.")
 
 
 def _user(settings: Settings, payload: object) -> models.User | None:

@@ -20,6 +20,11 @@ _COMMANDS = ("serve", "sandbox", "demo", "log", "manifest", "call", "doctor", "a
 _PROGRAM = re.compile(r"salesos[-_]inbox")
 _SECRET_ARGUMENT = re.compile(r"SALESOS_(TOKEN|API_KEY)=(?!\$|%|your-)\S|\beyJ[\w-]{10,}\.")
 _BROWSER = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+_MATTERS = (
+    *("SALESOS_BASE_URL", "SALESOS_CONTRACT", "SALESOS_TIMEZONE", "SALESOS_TOKEN_FILE", "SALESOS_STATE_DIR"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE"),
+)
+"""Variables without which a server reaches another service, reads otherwise, or reaches nothing."""
 _GIVEN = re.compile(r"\$\{[^}]+\}")
 """What clients fill in when they start a server."""
 
@@ -141,6 +146,23 @@ def check_clients(surroundings: Surroundings, settings: Settings) -> Iterator[Fi
         yield ok("clients", "no configuration of a known client on this machine; examples/ has one for each")
 
 
+def is_set_by_every_client(variable: str, surroundings: Surroundings) -> bool:
+    """Return whether there are entries for this server, and each gives it `variable`."""
+    given = [variable in _variables(entry) for entry in _found_entries(surroundings)]
+    return bool(given) and all(given)
+
+
+def _found_entries(surroundings: Surroundings) -> Iterator[_Object]:
+    for client in CLIENTS:
+        for path in dict.fromkeys(_paths(client, surroundings)):
+            try:
+                document = client.parse(surroundings.read(path).decode("utf-8-sig"))
+            except (OSError, ValueError, RecursionError):
+                continue  # which `check_clients` tells of
+            entries = (entry for _, entry in _own_entries(client, document, surroundings.folder))
+            yield from (entry for entry in entries if "--demo" not in _texts(entry.get("args")))
+
+
 def _paths(client: Client, surroundings: Surroundings) -> Iterator[Path]:
     applications = surroundings.variable("APPDATA")
     starts = {
@@ -172,9 +194,7 @@ def _check_file(client: Client, path: Path, surroundings: Surroundings, settings
             client.name, f"{where} is no valid {kind}{_line(error)}", "Mend it, or the client ignores all of it."
         )
         return
-    entries = [
-        (name, entry) for name, entry in _entries(client, document, surroundings.folder) if _is_ours(name, entry)
-    ]
+    entries = _own_entries(client, document, surroundings.folder)
     if not entries:
         yield ok(client.name, f"{where} has no entry for this server")
     for name, entry in entries:
@@ -207,6 +227,10 @@ def _entries(client: Client, document: object, folder: Path) -> Iterator[tuple[s
                 for name, entry in cast("_Object", servers).items():
                     if isinstance(entry, dict):
                         yield name, _flat(cast("_Object", entry))
+
+
+def _own_entries(client: Client, document: object, folder: Path) -> list[tuple[str, _Object]]:
+    return [(name, entry) for name, entry in _entries(client, document, folder) if _is_ours(name, entry)]
 
 
 def _flat(entry: _Object) -> _Object:
@@ -347,6 +371,7 @@ class _Entry:
                 "Run `salesos-inbox-mcp auth login`, and remove it from the file.",
             )
         yield from self._browser_problem(given)
+        yield from self._environment_problem(given)
         yield from self._patience_problem()
 
     def _browser_problem(self, given: Mapping[str, str]) -> Iterator[Finding]:
@@ -358,6 +383,19 @@ class _Entry:
             yield self._warning(
                 "the server is given neither DISPLAY, WAYLAND_DISPLAY nor BROWSER, so it may not be able to ask you",
                 "Add the one that your desktop sets to its env.",
+            )
+
+    def _environment_problem(self, given: Mapping[str, str]) -> Iterator[Finding]:
+        """Tell of what is set here, and is not there: the server would do otherwise than this examination."""
+        if not self.client.own_environment:
+            return
+        handed_on = {name.upper() for name in (*given, *_texts(self.entry.get("env_vars")))}
+        here = {name.upper() for name, value in self.surroundings.environment.items() if value.strip()}
+        lost = [name for name in _MATTERS if name in here - handed_on]
+        if lost:
+            yield self._warning(
+                f"the server is not given {_listed(lost)}, which {'are' if len(lost) > 1 else 'is'} set here",
+                "Add to its env what the server needs, as this client hands on only a few variables.",
             )
 
     def _patience_problem(self) -> Iterator[Finding]:
@@ -380,6 +418,10 @@ class _Entry:
             yield self._failed(
                 "conda holds back what the server prints", "Write --no-capture-output after run, or the path of Python."
             )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def _interpreter(path: Path) -> Path | None:

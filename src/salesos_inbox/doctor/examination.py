@@ -1,7 +1,7 @@
 """The examination: every check there is, what each needs, and all of them at once within half a minute."""
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -11,7 +11,7 @@ import anyio.to_thread
 from salesos_inbox.client.credentials import with_credentials
 from salesos_inbox.doctor import machine, network, service
 from salesos_inbox.doctor.case import Case, Trouble
-from salesos_inbox.doctor.clients import check_clients
+from salesos_inbox.doctor.clients import check_clients, is_set_by_every_client
 from salesos_inbox.doctor.configured import check_settings, check_token, usable_settings
 from salesos_inbox.doctor.finding import Finding, Status, as_remedy, failed, for_a_person, skipped, warning
 from salesos_inbox.doctor.handshake import check_handshake
@@ -69,7 +69,7 @@ _HERE: Final = (
     Check("versions", _here(lambda case: machine.check_python(case.surroundings))),
     Check("settings", _here(lambda case: check_settings(case.surroundings.environment, case.problems))),
     Check("token", _here(lambda case: _judge_token(case))),
-    Check("time zone", _here(lambda case: machine.check_timezone(case.surroundings, case.settings)), (_TIMEZONE,)),
+    Check("time zone", _here(lambda case: _judge_timezone(case)), (_TIMEZONE,)),
     Check("state directory", _here(lambda case: machine.check_state_dir(case.surroundings, case.state_dir))),
     Check("ledger", _here(lambda case: machine.check_ledger(case.surroundings, case.state_dir))),
     Check("asking a person", _here(lambda case: machine.check_asking(case.surroundings, case.settings))),
@@ -91,6 +91,11 @@ _SERVICE: Final = (
     Check("rate limit", _told(service.check_rate_limit), ("base address",)),
     Check("scopes", _told(service.check_scopes), _ANSWERED),
 )
+
+
+def _judge_timezone(case: Case) -> Iterable[Finding]:
+    is_in_entries = is_set_by_every_client(_TIMEZONE, case.surroundings)
+    return machine.check_timezone(case.surroundings, case.settings, is_in_entries=is_in_entries)
 
 
 def _judge_token(case: Case) -> Iterable[Finding]:
@@ -119,7 +124,19 @@ async def examine(surroundings: Surroundings, seconds: float = SECONDS) -> list[
         for name in [name for name in names if name not in results][:1]
     ]
     found = [finding for name in names for finding in results.get(name, [skipped(name, "no time was left")])]
-    return [*found, *late]
+    return [*_with_each_line_once(found), *late]
+
+
+def _with_each_line_once(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Yield the findings with no line twice that the operator copies: the file takes each once."""
+    told: dict[str, str] = {}
+    for finding in findings:
+        remedy, *lines = finding.remedy.split("\n")
+        new = [line for line in lines if line not in told]
+        told |= dict.fromkeys(new, finding.check)
+        if lines and not new:
+            remedy = f"What is to be put into the file for {told[lines[0]]} mends this too."
+        yield replace(finding, remedy="\n".join([remedy, *new]))
 
 
 def _open(surroundings: Surroundings) -> Case:

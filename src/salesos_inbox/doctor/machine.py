@@ -44,7 +44,9 @@ def check_timezone(surroundings: Surroundings, settings: Settings, *, is_in_entr
         yield warning(
             "time zone",
             "SALESOS_TIMEZONE is not set, so times without an offset are refused",
-            f"Set it, for example to {f"{system} (this computer's)" if system else 'Europe/Berlin'}.",
+            f"Set it, for example to {system} (this computer's)."
+            if system
+            else "Set it, for example to Europe/Berlin.",
         )
         return
     now = surroundings.clock()

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from salesos_inbox.doctor.finding import Finding, failed, ok, warning
 
+_INSTALL_SOCKS = ".venv/bin/pip install 'httpx[socks]'"
 _PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 
 
@@ -89,7 +90,7 @@ def check_proxy(base_url: str, proxies: Mapping[str, str], *, has_socks: bool) -
         yield failed(
             "proxy",
             f"{proxy.setting} names a SOCKS proxy, which needs a package that is not installed",
-            f"Run `{pip} install socksio`, or set {proxy.setting} to an HTTP proxy.",
+            f"Run `{_INSTALL_SOCKS}`, or set {proxy.setting} to an HTTP proxy.",
         )
     elif is_loopback(host):
         yield warning(

@@ -5,21 +5,22 @@ import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Final, cast
 
 import anyio
 from pydantic.alias_generators import to_snake
 
-from salesos_inbox.client.failures import missing_scope, unknown_fields
+from salesos_inbox.client.failures import failure, missing_scope, unknown_fields
 from salesos_inbox.client.headers import read_number
 from salesos_inbox.client.lists import read_list
 from salesos_inbox.client.retry import retry_after_seconds
 from salesos_inbox.contract import routes
 from salesos_inbox.contract.envelopes import unwrapped
-from salesos_inbox.contract.models import Mark
+from salesos_inbox.contract.models import Answer, Mark
 from salesos_inbox.contract.overrides import read_overrides, request_fields
 from salesos_inbox.contract.routes import Route, filled
-from salesos_inbox.doctor.bodies import Comparison, compare
+from salesos_inbox.doctor.bodies import Comparison, compare, holds_any
 from salesos_inbox.doctor.case import Case, Reply, Trouble
 from salesos_inbox.doctor.finding import Finding, failed, ok, skipped, warning
 from salesos_inbox.doctor.network import fetch
@@ -28,9 +29,8 @@ from salesos_inbox.errors import ContractBroken
 MOST_AT_ONCE: Final = 3
 FEW_LEFT: Final = 10
 """Requests left of a minute's, below which the account is said to be busy."""
-_MOST_NAMES: Final = 6
+_MOST_NAMES: Final = 40
 _LONGEST_NAME: Final = 100
-_AUTH_LOGIN: Final = "Run `salesos-inbox-mcp auth login`."
 
 
 @dataclass(frozen=True)
@@ -40,15 +40,17 @@ class Endpoint:
     name: str
     route: Route
     query: tuple[tuple[str, object], ...] = ()
+    items: str = ""
+    """What one item of its list is called."""
 
 
 ENDPOINTS: Final = (
-    Endpoint("folders", routes.LIST_FOLDERS),
-    Endpoint("threads", routes.LIST_THREADS, (("page", 1), ("limit", 5))),
+    Endpoint("folders", routes.LIST_FOLDERS, (), "folder"),
+    Endpoint("threads", routes.LIST_THREADS, (("page", 1), ("limit", 5)), "thread"),
     Endpoint("one thread", routes.GET_THREAD),
-    Endpoint("search", routes.SEARCH_THREADS, (("q", "hello"), ("limit", 5))),
+    Endpoint("search", routes.SEARCH_THREADS, (("q", "hello"), ("limit", 5)), "thread"),
     Endpoint("statistics", routes.GET_STATS),
-    Endpoint("scheduled", routes.LIST_SCHEDULED, (("limit", 5),)),
+    Endpoint("scheduled", routes.LIST_SCHEDULED, (("limit", 5),), "email"),
     Endpoint("user", routes.GET_ME),
     Endpoint("CSRF token", routes.GET_CSRF_TOKEN),
 )
@@ -64,8 +66,8 @@ async def check_sign_in(case: Case) -> list[Finding]:
     kind = "token" if case.settings.token else "key"
     match case.first.status:
         case 401:
-            remedy = _AUTH_LOGIN if kind == "token" else "Put a new key into SALESOS_API_KEY."
-            return [failed("sign-in", f"the service does not accept the {kind} (unknown, ended or revoked)", remedy)]
+            found = f"the service does not accept the {kind} (unknown, ended or revoked)"
+            return [failed("sign-in", found, case.remedy)]
         case 403:
             return [failed("sign-in", *_forbidden(case.first, case))]
         case 429:
@@ -167,7 +169,7 @@ def check_endpoint(endpoint: Endpoint, case: Case) -> list[Finding]:
     if not reply.is_json:
         return [failed(name, "answers no JSON", "Report it to those who run the service.")]
     if route.is_list:
-        return [_judge_list(endpoint, reply, case)]
+        return [_judge_list(endpoint, reply, case), *_check_words(endpoint, case)]
     return [_judge_one(endpoint, reply, case)]
 
 
@@ -186,29 +188,46 @@ def _refused(endpoint: Endpoint, reply: Reply, case: Case) -> Finding:
     if status == 429:
         return _throttled(name, reply)
     if status == 401:
-        return failed(name, "the service does not accept the token or key here (status 401)", _AUTH_LOGIN)
+        return failed(name, "the service does not accept the token or key here (status 401)", case.remedy)
     if status == 403:
         return failed(name, *_forbidden(reply, case))
     if status in {400, 422}:
         return _invalid(endpoint, reply, case)
     if status >= 500:
         return failed(name, f"fails (status {status})", "Try again in a few minutes, then tell who runs the service.")
-    line = f'routes.{endpoint.route.key}.path = "..."'
-    mended = _in_the_file(line) if _is_accepted(line.replace("...", endpoint.route.path)) else _REPORT
-    return failed(name, f"is not there (status {status})", mended)
+    return failed(name, f"is not there (status {status})", _where_it_is(endpoint.route))
 
 
 _REPORT: Final = "Report it, with what `doctor --report` writes, as the contract of this server is wrong here."
+_OPEN: Final = "..."
+"""What stands for the service's own name in a line that the operator completes: the file does not take it as it is."""
+
+
+def _where_it_is(route: Route) -> str:
+    line = f'routes.{route.key}.path = "{_OPEN}"'
+    if not _is_accepted(line.replace(_OPEN, route.path)):
+        return _REPORT
+    if route is not routes.GET_CSRF_TOKEN:
+        return _in_the_file(line)
+    return "\n".join(
+        [
+            "Put into the file that SALESOS_CONTRACT names the first of these lines if the service wants no CSRF "
+            f'token, and else the second, with its path in the place of "{_OPEN}":',
+            "session.csrf = false",
+            line,
+        ]
+    )
 
 
 def _invalid(endpoint: Endpoint, reply: Reply, case: Case) -> Finding:
     """Name the fields of the query that the service does not know."""
-    named = unknown_fields(endpoint.route, reply.payload, case.settings.overrides)
+    route, overrides = endpoint.route, case.settings.overrides
+    named = unknown_fields(route, reply.payload, overrides)
     if not named:
         return failed(endpoint.name, f"the query is refused (status {reply.status})", _REPORT)
-    lines = (
-        f'routes.{endpoint.route.key}.rename.{name} = "{"pageSize" if name == "limit" else "..."}"' for name in named
-    )
+    advice = str(failure(route, reply.status, reply.payload, ids=_NO_IDS, overrides=overrides))
+    told = [line for line in re.findall(r"`(routes\.[^`]+)`", advice) if ".rename." in line and _is_accepted(line)]
+    lines = told or [f'routes.{route.key}.rename.{name} = "{_OPEN}"' for name in named]
     return failed(endpoint.name, f"does not know {_listed(named)}", _in_the_file(*lines))
 
 
@@ -220,18 +239,39 @@ def _judge_list(endpoint: Endpoint, reply: Reply, case: Case) -> Finding:
         if key and _is_accepted(line):
             return failed(endpoint.name, f"the list stands under {key}", _in_the_file(line))
         return failed(endpoint.name, "no list can be found in the answer", _REPORT)
+    what = f"{len(items)} {endpoint.items}{'s' * (len(items) != 1)}{_envelope(reply.payload)}"
     if not items:
-        return ok(endpoint.name, f"{_envelope(reply.payload)}, which is empty, so that its fields cannot be seen")
-    assert endpoint.route.answer is not None
-    comparison = compare(endpoint.route.answer, items)
-    return _judge(endpoint, f"{_envelope(reply.payload)} of {len(items)}", comparison)
+        return ok(endpoint.name, f"{what}, so that the fields of one cannot be seen")
+    return _judge(endpoint, what, _compared(endpoint.route, items, case))
 
 
 def _judge_one(endpoint: Endpoint, reply: Reply, case: Case) -> Finding:
     route = endpoint.route
     assert route.answer is not None
-    body = unwrapped(case.settings.overrides.incoming(route, reply.payload))
-    return _judge(endpoint, "an object", compare(route.answer, [body]))
+    comparison = _compared(route, [unwrapped(case.settings.overrides.incoming(route, reply.payload))], case)
+    holder = _holder(route.answer, reply.payload) if comparison.is_strange else None
+    line = f'answers.item = "{holder}"'
+    if holder and _is_accepted(line):
+        return failed(endpoint.name, f"all of it stands under {holder}", _in_the_file(line))
+    return _judge(endpoint, "read", comparison)
+
+
+def _compared(route: Route, bodies: list[object], case: Case) -> Comparison:
+    assert route.answer is not None
+    overrides = case.settings.overrides
+    changes = overrides.routes.get(route.key)
+    return compare(route.answer, bodies, overrides, changes.answer if changes else {})
+
+
+def _holder(model: type[Answer], payload: object) -> str | None:
+    """Return the name under which an answer holds the fields of `model`, with those around it."""
+    for name, value in cast("dict[str, object]", payload).items() if isinstance(payload, dict) else ():
+        if re.fullmatch(r"[A-Za-z_]\w{0,39}", name):
+            if holds_any(model, value):
+                return name
+            if inner := _holder(model, value):
+                return f"{name}.{inner}"
+    return None
 
 
 def _list_within(payload: object) -> str | None:
@@ -249,37 +289,44 @@ def _list_within(payload: object) -> str | None:
 
 def _envelope(payload: object) -> str:
     if isinstance(payload, list):
-        return "a list"
+        return ""
     name = _list_within(payload) or ""
-    return f"a list under {name if 0 < len(name) <= _LONGEST_NAME else 'another name'}"
+    return f" (under {name})" if 0 < len(name) <= _LONGEST_NAME else ""
 
 
 def _judge(endpoint: Endpoint, what: str, comparison: Comparison) -> Finding:
     lines = [line for line in (_rename_line(*rename) for rename in comparison.renames) if _is_accepted(line)]
-    renamed = [f"{theirs} for {ours}" for _, ours, theirs in comparison.renames]
-    told = list(_told(comparison, renamed))
-    found = "; ".join([what, *told])
+    if comparison.unknown or comparison.other_type:
+        lines += [_rename_line(*field, _OPEN) for field in comparison.open if _is_accepted(_rename_line(*field, "x"))]
+    found = "; ".join(["holds nothing that is expected" if comparison.is_strange else what, *_told(comparison)])
     remedy = _in_the_file(*lines) if lines else _REPORT
-    broken = comparison.needed or comparison.other_type
-    if broken:
+    if comparison.needed or comparison.other_type or comparison.is_strange:
         return failed(endpoint.name, found, remedy)
-    if renamed:
+    if comparison.renames or comparison.wanted:
         return warning(endpoint.name, found, remedy)
     return ok(endpoint.name, found)
 
 
-def _told(comparison: Comparison, renamed: list[str]) -> Iterator[str]:
-    theirs = {name for *_, name in comparison.renames}
+def _told(comparison: Comparison) -> Iterator[str]:
+    theirs = {name.removeprefix("!").replace("[]", "") for *_, name in comparison.renames}
     ours = {name for _, name, _ in comparison.renames}
+    absent = [] if comparison.is_strange else comparison.absent
     for words, names in (
-        ("without", comparison.needed),
+        ("without", comparison.needed + comparison.wanted),
         ("of another type:", comparison.other_type),
-        ("likely renamed:", renamed),
-        ("unknown:", [name for name in comparison.unknown if name.rpartition(".")[2] not in theirs]),
-        ("not seen:", [name for name in comparison.absent if name.rpartition(".")[2] not in ours]),
+        ("likely renamed:", [f"{theirs} for {ours}" for _, ours, theirs in comparison.renames]),
+        ("unknown:", [name for name in comparison.unknown if not _holds(name, theirs)]),
+        ("not seen:", [name for name in absent if not _holds(name, ours)]),
     ):
         if names:
             yield f"{words} {_listed(names)}"
+
+
+def _holds(path: str, names: set[str]) -> bool:
+    """Return whether a path leads through one of `names`, which may be paths themselves."""
+    steps = path.split(".")
+    spans = combinations(range(len(steps) + 1), 2)
+    return any(".".join(steps[start:end]) in names for start, end in spans)
 
 
 def _listed(names: list[str]) -> str:
@@ -287,13 +334,64 @@ def _listed(names: list[str]) -> str:
     return ", ".join([*names[:_MOST_NAMES], *([f"{more} more"] if more > 0 else [])])
 
 
+# Folders' words
+
+
+_FOLDERS: Final = frozenset({"inbox", "sent", "drafts", "scheduled", "archive", "trash", "spam", "custom"})
+
+
+def _check_words(endpoint: Endpoint, case: Case) -> list[Finding]:
+    """Tell of words for folders that are neither ours nor those of a folder that there is."""
+    folders = _rows(routes.LIST_FOLDERS, case)
+    if endpoint.route is routes.LIST_FOLDERS:
+        lines = _word_lines(_words(folders, "type") - _FOLDERS)
+        strange = len(lines)  # others may well be words for kinds that only this service has
+        found = "a folder is of one of the usual kinds, by another word"
+    elif endpoint.route is routes.LIST_THREADS and folders:
+        known = {word.casefold() for word in _words(folders, "id", "name", "type")} | _FOLDERS
+        words = {word for word in _words(_rows(routes.LIST_THREADS, case), "folder") if word.casefold() not in known}
+        strange, lines = len(words), _word_lines(words) or [f'values.folder.archive = "{_OPEN}"']
+        found = f"{strange} folder{'s' * (strange > 1)} that threads are in cannot be found among the folders"
+    else:
+        return []
+    if not strange:
+        return []
+    return [warning(endpoint.name, found, _in_the_file(*lines))]
+
+
+def _rows(route: Route, case: Case) -> list[object]:
+    reply = case.replies.get(route.key)
+    return (_items(route, reply, case) or []) if isinstance(reply, Reply) and reply.status == 200 else []
+
+
+def _words(rows: list[object], *names: str) -> set[str]:
+    objects = [cast("dict[str, object]", row) for row in rows if isinstance(row, dict)]
+    return {value for row in objects for name in names if isinstance(value := row.get(name), str) and value}
+
+
+def _word_lines(words: set[str]) -> list[str]:
+    """Return the lines for those words of which each holds one of ours."""
+    lines: dict[str, str] = {}
+    for theirs in sorted(words):
+        ours = sorted(_FOLDERS.intersection(re.split(r"[^a-z]+", theirs.casefold())))
+        if (
+            len(ours) == 1
+            and theirs.casefold() not in _FOLDERS
+            and re.fullmatch(r"[\w@:./#+-]{1,40}", theirs, re.ASCII)
+        ):
+            lines.setdefault(ours[0], f'values.folder.{ours[0]} = "{theirs}"')
+    return [line for line in lines.values() if _is_accepted(line)]
+
+
 def _rename_line(model: str, ours: str, theirs: str) -> str:
     return f'models.{model}.{ours} = "{theirs}"'
 
 
 def _in_the_file(*lines: str) -> str:
-    """Return the remedy that is lines of the operator's file, each to be copied as it stands."""
-    return "\n".join(["Put into the file that SALESOS_CONTRACT names:", *lines])
+    """Return the remedy that is lines of the operator's file, each to be copied as it stands unless it is open."""
+    is_open = any(f'"{_OPEN}"' in line for line in lines)
+    with_what = f', with the service\'s own word in the place of "{_OPEN}"' if is_open else ""
+    return "\n".join([f"Put into the file that SALESOS_CONTRACT names{with_what}:", *lines])
 
 
 def _is_accepted(line: str) -> bool:
@@ -374,5 +472,5 @@ def _or_infinity(number: float | None) -> float:
 def check_scopes(case: Case) -> list[Finding]:
     """Tell what an API key may do, as far as reading shows it."""
     if not case.settings.api_key:
-        return [ok("scopes", "a session has them all")]
+        return [ok("scopes", "everything is allowed")]
     return [ok("scopes", "the key may read; only a change would show whether it may write and delete")]

@@ -57,6 +57,8 @@ class Rule:
     chance: Annotated[float, Field(strict=True, gt=0, le=1)] | None = None
 
     def __post_init__(self) -> None:
+        if self.method and self.method != self.method.upper():
+            raise ValueError(f"methods are written in capitals: write {self.method.upper()}")
         if self.every is not None and self.chance is not None:
             raise ValueError("a rule has either every or chance")
         if self.method == "GET" and COURSES[self.fault.kind].only_writes:
