@@ -642,7 +642,7 @@ WRONG: list[tuple[object, str]] = [
     ),
     (
         {"rules": [{"fault": {"kind": "throttle"}, "method": "post"}]},
-        snapshot("rule 1: the contract has no post"),
+        snapshot("rule 1: methods are written in capitals: write POST"),
     ),
     (
         {"rules": [{"fault": {"kind": "stale_csrf"}, "method": "GET"}]},

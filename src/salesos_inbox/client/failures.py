@@ -397,10 +397,11 @@ _WHERE_TO_LOOK = {
 def _is_elsewhere(route: Route, payload: object, ids: Mapping[str, str]) -> bool:
     """Return whether it is the address that was not found: the framework says so, or nobody speaks JSON there.
 
-    The session's own routes may be missing at an address that is right.
+    The session's own routes may be missing at an address that is right, and an odd id may lead to none.
     """
-    told = any(message.startswith(f"Cannot {route.method} ") for message in _messages(payload))
-    return route.number > 0 and (told or (payload is None and not ids))
+    if ids or not route.number:
+        return False
+    return payload is None or any(message.startswith(f"Cannot {route.method} ") for message in _messages(payload))
 
 
 def _not_found(ids: Mapping[str, str]) -> str:
