@@ -25,6 +25,7 @@ from salesos_inbox.client.http import InboxClient
 from salesos_inbox.errors import InboxError
 from salesos_inbox.sandbox.app import UNLIMITED, Limits, create_app
 from salesos_inbox.sandbox.faults import Faults
+from salesos_inbox.sandbox.messages import StoredMessage
 from salesos_inbox.sandbox.seed import DEMO_USER, load_demo
 from salesos_inbox.sandbox.store import Store
 from salesos_inbox.server import build_server
@@ -265,3 +266,26 @@ async def open_office(
     finally:
         await services.close()
         store.close()
+
+
+def mailbox_of(user: str, threads: int) -> tuple[Store, list[str]]:
+    """Return a mailbox with so many unread threads in the inbox and a folder of the user's own; and their ids."""
+    store = Store(clock=Clock())
+    user_id = store.add_user(user, "Maya", "Lindqvist")
+    store.add_folder(user_id, "Contracts")
+    with store.transaction():
+        ids = [
+            store.file_message(
+                user_id,
+                StoredMessage(
+                    from_email=f"person{number}@helix.example",
+                    message_id=f"<m{number}@helix.example>",
+                    sent_at=NOW - timedelta(minutes=number + 1),
+                    to=(user,),
+                    subject=f"Subject {number}",
+                    body_text=f"pallet {number}",
+                ),
+            ).thread_id
+            for number in range(threads)
+        ]
+    return store, ids

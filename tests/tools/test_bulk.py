@@ -15,7 +15,7 @@ import httpx
 import pytest
 from inline_snapshot import snapshot
 
-from harness import NOW, Clock, Era, Office, Person, open_office
+from harness import NOW, Clock, Era, Office, Person, mailbox_of, open_office
 from processes import SECONDS
 from salesos_inbox.approval.ledger import State
 from salesos_inbox.client.http import InboxClient
@@ -34,25 +34,7 @@ Interpose = Callable[[Office, Callable[[str, str, httpx.Response], httpx.Respons
 
 def a_mailbox(threads: int) -> tuple[Store, list[str]]:
     """Return a mailbox with so many threads in the inbox, and their ids, the newest first."""
-    store = Store(clock=Clock())
-    user_id = store.add_user(USER, "Maya", "Lindqvist")
-    store.add_folder(user_id, "Contracts")
-    with store.transaction():
-        ids = [
-            store.file_message(
-                user_id,
-                StoredMessage(
-                    from_email=f"person{number}@helix.example",
-                    message_id=f"<m{number}@helix.example>",
-                    sent_at=NOW - timedelta(minutes=number + 1),
-                    to=(USER,),
-                    subject=f"Subject {number}",
-                    body_text=f"pallet {number}",
-                ),
-            ).thread_id
-            for number in range(threads)
-        ]
-    return store, ids
+    return mailbox_of(USER, threads)
 
 
 def archive(ids: list[str]) -> dict[str, Any]:

@@ -4,7 +4,6 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 from inline_snapshot import snapshot
 
-from harness import NOW, Clock, Era, Office, Person, open_office
+from harness import NOW, Era, Office, Person, mailbox_of, open_office
 from salesos_inbox.approval.ledger import Ledger
 from salesos_inbox.client.http import InboxClient
 from salesos_inbox.sandbox.messages import StoredMessage
@@ -31,23 +30,7 @@ Interpose = Callable[[Office, Callable[[str, str, httpx.Response], httpx.Respons
 
 def a_mailbox(threads: int) -> Store:
     """Return a mailbox with so many unread threads in the inbox and a folder of the user's own."""
-    store = Store(clock=Clock())
-    user_id = store.add_user(USER, "Maya", "Lindqvist")
-    store.add_folder(user_id, "Contracts")
-    with store.transaction():
-        for number in range(threads):
-            store.add_message(
-                user_id,
-                StoredMessage(
-                    from_email=f"person{number}@helix.example",
-                    message_id=f"<m{number}@helix.example>",
-                    sent_at=NOW - timedelta(minutes=number + 1),
-                    to=(USER,),
-                    subject=f"Subject {number}",
-                    body_text=f"pallet {number}",
-                ),
-            )
-    return store
+    return mailbox_of(USER, threads)[0]
 
 
 def outcomes(answer: dict[str, Any]) -> dict[str, str]:

@@ -443,14 +443,14 @@ async def change(
             await checkpoint()  # the requests are shielded, so that a cancelled call is noticed here alone
             if keep:
                 await keep(way_back([*done, *in_doubt, *batch]))
-            settled = len(in_doubt)
+            before = len(in_doubt)
             in_doubt += batch
             try:
-                confirmed, in_doubt[settled:] = await _change_batch(desk, action, batch, known, report, request)
+                confirmed, in_doubt[before:] = await _change_batch(desk, action, batch, known, report, request)
                 done += confirmed
             except InboxError as error:
                 stopped = error
-                del in_doubt[settled:]
+                del in_doubt[before:]
                 report.add(action.label, "failed", needed[start:], str(error))
                 break
             if after_batch:
